@@ -1,0 +1,141 @@
+"""Endpoints: a stable URL, the config it points at, and the variants behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from modelport.domain.resource import Nothing, Resource, Tag
+
+
+class EndpointStatus(StrEnum):
+    """Where an endpoint stands. Source: SageMaker, DescribeEndpoint."""
+
+    CREATING = "Creating"
+    UPDATING = "Updating"
+    ROLLING_BACK = "RollingBack"
+    IN_SERVICE = "InService"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+
+
+TRANSITIONS: dict[EndpointStatus, tuple[EndpointStatus, ...]] = {
+    EndpointStatus.CREATING: (EndpointStatus.IN_SERVICE, EndpointStatus.FAILED, EndpointStatus.DELETING),
+    EndpointStatus.IN_SERVICE: (EndpointStatus.UPDATING, EndpointStatus.FAILED, EndpointStatus.DELETING),
+    EndpointStatus.UPDATING: (
+        EndpointStatus.IN_SERVICE,
+        EndpointStatus.ROLLING_BACK,
+        EndpointStatus.FAILED,
+        EndpointStatus.DELETING,
+    ),
+    EndpointStatus.ROLLING_BACK: (
+        EndpointStatus.IN_SERVICE,
+        EndpointStatus.FAILED,
+        EndpointStatus.DELETING,
+    ),
+    EndpointStatus.FAILED: (EndpointStatus.UPDATING, EndpointStatus.DELETING),
+    EndpointStatus.DELETING: (),
+}
+"""Which status may follow which. A failed endpoint may be updated: we mend what SageMaker makes you delete."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductionVariant:
+    """One variant of a config. `initial_variant_weight` is relative; `instance_type` is echoed only."""
+
+    variant_name: str
+    model_name: str
+    initial_instance_count: int = 1
+    instance_type: str | None = None
+    initial_variant_weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOption:
+    """`capture_mode` is Input, Output or InputAndOutput."""
+
+    capture_mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataCaptureConfig:
+    """What of the traffic is kept; the percentage is 0 to 100."""
+
+    initial_sampling_percentage: float
+    enable_capture: bool = True
+    destination_s3_uri: str | None = None
+    capture_options: tuple[CaptureOption, ...] = (CaptureOption("Input"), CaptureOption("Output"))
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfigSpec:
+    """The wish for a config; immutable once made."""
+
+    endpoint_config_name: str
+    production_variants: tuple[ProductionVariant, ...]
+    shadow_production_variants: tuple[ProductionVariant, ...] = ()
+    data_capture_config: DataCaptureConfig | None = None
+    tags: tuple[Tag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSpec:
+    """The wish for an endpoint: which config."""
+
+    endpoint_name: str
+    endpoint_config_name: str
+    tags: tuple[Tag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSummary:
+    """What is so of one variant: weights and counts, as they are and as they should be."""
+
+    variant_name: str
+    current_weight: float
+    desired_weight: float
+    current_instance_count: int = 1
+    desired_instance_count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """What is so of an endpoint.
+
+    Args:
+        endpoint_status: Where it stands.
+        endpoint_config_name: The config that serves now; None before the first.
+        production_variants: The variants that serve now.
+        failure_reason: Why it is Failed, or why the last update was rolled back; None otherwise.
+    """
+
+    endpoint_status: EndpointStatus
+    endpoint_config_name: str | None = None
+    production_variants: tuple[VariantSummary, ...] = ()
+    failure_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointNotes:
+    """Ours.
+
+    Args:
+        weights: Variant name to wished weight, where it was changed after the config was made.
+        previous_config: The config served before this one; what `rollback` goes back to.
+        previous_weights: The weights it served with.
+        revision: The route table that first carried the present state; 0 before.
+        in_service_at: When it last became InService, UTC.
+        deleting: A delete was asked for.
+    """
+
+    weights: dict[str, float] = field(default_factory=dict)
+    previous_config: str | None = None
+    previous_weights: dict[str, float] = field(default_factory=dict)
+    revision: int = 0
+    in_service_at: datetime | None = None
+    deleting: bool = False
+
+
+EndpointConfig = Resource[EndpointConfigSpec, Nothing, Nothing]
+Endpoint = Resource[EndpointSpec, EndpointState, EndpointNotes]

@@ -1,0 +1,208 @@
+"""Every setting, read once: flag > `MODELPORT_*` > `modelport.toml` or `[tool.modelport]` > default.
+
+Settings are handed down as values; nothing imports a global. Units end the names. Each field's metadata
+holds the line the reference page prints, and a test compares the page with this file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from modelport.domain.errors import InvalidInput
+
+
+def _setting(default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+def default_home() -> Path:
+    """Return the XDG data directory's `modelport` folder."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "modelport"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One frozen tree of settings."""
+
+    home: Path = field(
+        default_factory=default_home, metadata={"doc": "Folder of all state; one platform per home."}
+    )
+    host: str = _setting("127.0.0.1", "Address both ports bind to; anything but loopback needs tokens.")
+    port: int = _setting(8090, "Control port; 0 picks a free one.")
+    inference_port: int = _setting(8080, "Inference port; 0 picks a free one.")
+    workers: int = _setting(0, "Inference workers; 0 means min(cores, 4).")
+    database_url: str = _setting("", "SQLAlchemy URL of the records; empty: SQLite in the home.")
+    token_file: str = _setting(
+        "", "File of bearer tokens, one per line: `NAME SCOPE[,SCOPE] SHA256-OF-TOKEN`; empty: none."
+    )
+    allowed_hosts: str = _setting("", "Further Host names accepted, separated by commas.")
+    body_bytes_max: int = _setting(64 << 20, "Largest request body, in bytes.")
+    header_bytes_max: int = _setting(32 << 10, "Largest request head, in bytes.")
+    header_timeout_s: float = _setting(10.0, "Seconds a client may take to send a request's head.")
+    body_timeout_s: float = _setting(30.0, "Seconds a client may pause while sending a body.")
+    idle_timeout_s: float = _setting(75.0, "Seconds an idle connection is kept.")
+    request_timeout_s: float = _setting(60.0, "Deadline of a prediction, in seconds.")
+    drain_timeout_s: float = _setting(30.0, "Seconds to wait for open requests at a stop or switch.")
+    canary_timeout_s: float = _setting(60.0, "Seconds a model may take to load and warm up once.")
+    canary_memory_bytes_max: int = _setting(8 << 30, "Address space of the process that tries a model first.")
+    capture_max_bytes: int = _setting(1 << 30, "Captured bytes kept for each endpoint.")
+    capture_max_age_days: float = _setting(30.0, "Days captured records are kept.")
+    capture_queue_records: int = _setting(10_000, "Captured records waiting to be written, for each worker.")
+    batch_memory_bytes: int = _setting(64 << 20, "Memory a batch job aims to keep for rows in flight.")
+    log_level: str = _setting("info", "debug, info, warning or error.")
+
+    @property
+    def layout(self) -> HomeLayout:
+        """Return the folders of this home."""
+        return HomeLayout(self.home)
+
+
+@dataclass(frozen=True, slots=True)
+class HomeLayout:
+    """Where things lie inside a home. Pure paths; nothing is created here."""
+
+    home: Path
+
+    @property
+    def lock(self) -> Path:
+        """Return the file whose lock says that a platform runs on this home."""
+        return self.home / "lock"
+
+    @property
+    def database(self) -> Path:
+        """Return the SQLite file."""
+        return self.home / "modelport.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """Return the content-addressed store."""
+        return self.home / "artifacts"
+
+    @property
+    def run(self) -> Path:
+        """Return the folder of everything that belongs to running processes (mode 0700)."""
+        return self.home / "run"
+
+    @property
+    def endpoint_file(self) -> Path:
+        """Return the file with the URLs and the supervisor's pid."""
+        return self.run / "endpoint.json"
+
+    @property
+    def processes_file(self) -> Path:
+        """Return the supervisor's process table as JSON: names, pids, states, restarts."""
+        return self.run / "processes.json"
+
+    @property
+    def feed_socket(self) -> Path:
+        """Return the Unix socket of the feed."""
+        return self.run / "feed.sock"
+
+    @property
+    def routes(self) -> Path:
+        """Return the folder of route tables."""
+        return self.run / "routes"
+
+    @property
+    def marks(self) -> Path:
+        """Return the folder of loading marks: `{worker index}-{digest}`."""
+        return self.run / "marks"
+
+    @property
+    def metrics(self) -> Path:
+        """Return the folder of metric slots."""
+        return self.run / "metrics"
+
+    @property
+    def captures(self) -> Path:
+        """Return the folder of captured traffic."""
+        return self.home / "captures"
+
+    @property
+    def labels(self) -> Path:
+        """Return the folder of labels."""
+        return self.home / "labels"
+
+    @property
+    def jobs(self) -> Path:
+        """Return the folder of job folders."""
+        return self.home / "jobs"
+
+    @property
+    def logs(self) -> Path:
+        """Return the folder of process logs."""
+        return self.home / "logs"
+
+
+def read_settings(
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """Merge the sources.
+
+    Args:
+        flags: Values from the command line; None values count as not given.
+        environment: Variables; None reads the process's own.
+        folder: Where to look for `modelport.toml` and `pyproject.toml`; None is the current one.
+
+    Raises:
+        InvalidInput: An unknown key in a file, or a value of the wrong type; names the source.
+    """
+    known = {item.name: item for item in fields(Settings)}
+    types = typing.get_type_hints(Settings)
+    merged: dict[str, Any] = {}
+
+    def take(name: str, value: Any, source: str) -> None:
+        merged[name] = _convert(types[name], value, f"{name} ({source})")
+
+    for path, values in _files(folder or Path.cwd()):
+        for name, value in values.items():
+            if name not in known:
+                raise InvalidInput(
+                    f"unknown setting {name!r} in {path}", hint="see docs/reference/settings.md for the names"
+                )
+            take(name, value, str(path))
+    variables = os.environ if environment is None else environment
+    for name in known:
+        variable = f"MODELPORT_{name.upper()}"
+        if variable in variables:
+            take(name, variables[variable], variable)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            take(name, value, "flag")
+    return Settings(**merged)
+
+
+def _files(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    found = []
+    for name in ("pyproject.toml", "modelport.toml"):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            document = tomllib.loads(path.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{path} is not valid TOML: {error}") from error
+        if name == "pyproject.toml":
+            document = document.get("tool", {}).get("modelport", {})
+        found.append((path, document))
+    return found
+
+
+def _convert(kind: Any, value: Any, source: str) -> Any:
+    if isinstance(value, bool):
+        raise InvalidInput(f"setting {source} is {value!r}, expected {kind.__name__}")
+    if kind is Path:
+        return Path(str(value)).expanduser().absolute()
+    try:
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"setting {source} is {value!r}, expected {kind.__name__}") from error
