@@ -37,7 +37,7 @@ TRANSITIONS: dict[EndpointStatus, tuple[EndpointStatus, ...]] = {
     EndpointStatus.FAILED: (EndpointStatus.UPDATING, EndpointStatus.DELETING),
     EndpointStatus.DELETING: (),
 }
-"""Which status may follow which. A failed endpoint may be updated: we mend what SageMaker makes you delete."""
+"""Which status may follow which. A Failed endpoint may be updated: SageMaker makes you delete it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,9 +80,9 @@ def _rename(value: Any, kind: Any, spell: Callable[[str], str]) -> Any:
         return {
             spell(name): _rename(item, hints[name], spell)
             for name, item in value.items()
-            if item is not None and item != [] and item != {}
+            if item is not None and item not in ((), {})
         }
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_rename(item, inner, spell) for item in value]
     return value
 

@@ -6,7 +6,6 @@ JSON has no infinity, so an open bound is left out.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -32,7 +31,6 @@ def decode_signature(content: bytes) -> Signature:
         InvalidInput: The bytes are not a signature; says where they differ.
     """
     try:
-        signature = msgspec.json.decode(content, type=Signature)
+        return msgspec.json.decode(content, type=Signature)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"not a signature: {error}", hint="register the model again") from error
-    return replace(signature, features=tuple(signature.features))
