@@ -1,0 +1,11 @@
+"""Request bytes to matrix rows, and answers to reply bytes; one file per content type.
+
+Belongs here: formats of the wire, and errors that say row, feature, found and expected. Does not: the rules
+by which a value becomes a number (`runtime/cells.py`), HTTP itself. Read `json_text.py` first: its fast path
+carries nearly all traffic. Each decoder has a fast path generated from the signature and a slow, general one
+that takes over on any failure, and which alone words the errors.
+"""
+
+from modelport.runtime.codecs.registry import Codecs, Decoder, Encoder
+
+__all__ = ["Codecs", "Decoder", "Encoder"]

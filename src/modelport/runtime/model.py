@@ -1,0 +1,169 @@
+"""A registered model in memory: what a worker, a batch job and a proof all run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelport.domain.errors import InvalidInput
+from modelport.domain.signature import Signature, Task
+from modelport.runtime.cells import Cell, cells_of
+from modelport.runtime.codecs import Codecs, Decoder, Encoder
+from modelport.runtime.outputs import Outputs
+from modelport.runtime.session import Session
+from modelport.wire import manifest as bundle
+from modelport.wire.signature import decode_signature
+
+LABEL = "label"
+PROBABILITIES = "probabilities"
+PREDICTIONS = "predictions"
+ELEMENT = {LABEL: "tensor(int64)", PROBABILITIES: "tensor(double)", PREDICTIONS: "tensor(double)"}
+
+
+class Artifacts(Protocol):
+    """Where bundles are read from; content is verified against its digest."""
+
+    def read(self, digest: str) -> bytes:
+        """Return the verified content."""
+        ...
+
+    def path(self, digest: str) -> Path:
+        """Return a file with the verified content."""
+        ...
+
+
+class LoadedModel:
+    """A serving graph with its signature and codecs.
+
+    Args:
+        signature: What it takes and gives.
+        graph: The serving graph, a file or its bytes.
+        digest: SHA-256 of the bundle's manifest; empty for a model that is not stored yet.
+
+    Raises:
+        InvalidInput: The graph cannot be loaded, or is not one of this signature.
+    """
+
+    def __init__(self, signature: Signature, graph: Path | bytes, *, digest: str = "") -> None:
+        self.signature = signature
+        self.digest = digest
+        self._session = Session(graph)
+        self._codecs = Codecs(signature)
+        self._names = _outputs_of(signature)
+        self._check_graph()
+        self._classifies = signature.output.task is Task.CLASSIFICATION
+        self._run = self._session.run
+
+    @classmethod
+    def load(cls, artifacts: Artifacts, digest: str) -> Self:
+        """Load a stored model.
+
+        Args:
+            artifacts: The artifact store.
+            digest: SHA-256 of the manifest.
+
+        Raises:
+            NotFound: The store lacks the manifest or a file of it.
+            Corrupted: A file is not what was stored.
+            InvalidInput: The bundle cannot be read or run.
+        """
+        manifest = bundle.decode_manifest(artifacts.read(digest))
+        signature = decode_signature(artifacts.read(manifest.files[bundle.SIGNATURE]))
+        return cls(signature, artifacts.path(manifest.files[bundle.SERVING_GRAPH]), digest=digest)
+
+    @property
+    def features(self) -> int:
+        """Columns of the matrix."""
+        return self._session.features
+
+    def run(self, matrix: NDArray[np.float64]) -> Outputs:
+        """Answer N rows.
+
+        Args:
+            matrix: float64 `[N, features]`, C-contiguous, coded as `domain/signature.py` describes.
+
+        Returns:
+            One answer per row, in order.
+        """
+        found = self._run(self._names, matrix)
+        if not self._classifies:
+            return Outputs(predictions=found[0])
+        return Outputs(found[0], found[1] if len(found) > 1 else None)
+
+    def decoder_for(self, content_type: str | None) -> Decoder:
+        """Return the call that turns a body of this Content-Type into rows. See `codecs.Codecs`."""
+        return self._codecs.decoder_for(content_type)
+
+    def encoder_for(self, accept: str | None) -> Encoder:
+        """Return the reply writer for this Accept header. See `codecs.Codecs`."""
+        return self._codecs.encoder_for(accept)
+
+    def warm_up(self, matrix: NDArray[np.float64] | None = None) -> None:
+        """Run the model and its JSON codec once, so that the first request pays for nothing lazy.
+
+        Args:
+            matrix: Rows to run, float64 `[N, features]`, N at least 1; None makes plain ones from
+                the signature.
+
+        Raises:
+            InvalidInput: The graph fails on them, or answers in another shape than the signature says.
+        """
+        rows = _plain_rows(cells_of(self.signature)) if matrix is None else np.ascontiguousarray(matrix)
+        for block in (rows[:1], rows):
+            try:
+                outputs = self.run(block)
+            except Exception as error:
+                # whatever the graph raises means the same: it does not run
+                raise InvalidInput(
+                    f"the model fails on its warm-up rows: {error}", hint="register the model again"
+                ) from error
+            self._check_shapes(outputs, len(block))
+            self.encoder_for(None).encode(outputs, 0, len(block))
+        self.decoder_for(None)
+
+    def _check_graph(self) -> None:
+        if self.features != len(self.signature.features):
+            raise InvalidInput(
+                f"the serving graph takes {self.features} features, "
+                f"its signature names {len(self.signature.features)}",
+                hint="register the model again",
+            )
+        for name in self._names:
+            found = self._session.outputs.get(name, "nothing")
+            if found != ELEMENT[name]:
+                raise InvalidInput(
+                    f"the serving graph gives {found} for {name!r}, expected {ELEMENT[name]}",
+                    hint="register the model again",
+                )
+
+    def _check_shapes(self, outputs: Outputs, rows: int) -> None:
+        output = self.signature.output
+        wanted: dict[str, tuple[tuple[int, ...], NDArray[np.float64] | NDArray[np.int64] | None]]
+        if self._classifies:
+            wanted = {LABEL: ((rows,), outputs.label)}
+            if output.probabilities:
+                wanted[PROBABILITIES] = ((rows, len(output.labels)), outputs.probabilities)
+        else:
+            wanted = {PREDICTIONS: ((rows, len(output.targets)), outputs.predictions)}
+        for name, (shape, array) in wanted.items():
+            if array is None or array.shape != shape:
+                raise InvalidInput(
+                    f"for {rows} rows the model gives {name!r} of shape "
+                    f"{None if array is None else array.shape}, expected {shape}",
+                    hint="register the model again",
+                )
+
+
+def _outputs_of(signature: Signature) -> list[str]:
+    if signature.output.task is Task.REGRESSION:
+        return [PREDICTIONS]
+    return [LABEL, PROBABILITIES] if signature.output.probabilities else [LABEL]
+
+
+def _plain_rows(cells: tuple[Cell, ...]) -> NDArray[np.float64]:
+    """Return three ordinary rows: the middle of what was seen, code 0 for coded features."""
+    row = [cell.plain() for cell in cells]
+    return np.array([row] * 3, np.float64).reshape(3, len(cells))

@@ -1,0 +1,57 @@
+"""What one run of a model gives: arrays with one entry per row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Outputs:
+    """The answers for N rows.
+
+    Args:
+        label: int64 `[N]`, index into `signature.output.labels`; None for regression.
+        probabilities: float64 `[N, K]`; None where the model gives none.
+        predictions: float64 `[N, T]`; None for classification.
+    """
+
+    __slots__ = ("_lists", "label", "predictions", "probabilities")
+
+    def __init__(
+        self,
+        label: NDArray[np.int64] | None = None,
+        probabilities: NDArray[np.float64] | None = None,
+        predictions: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.label = label
+        self.probabilities = probabilities
+        self.predictions = predictions
+        self._lists: tuple[list[Any], list[Any] | None] | None = None
+
+    def __len__(self) -> int:
+        first = self.predictions if self.label is None else self.label
+        return 0 if first is None else len(first)
+
+    def lists(self) -> tuple[list[Any], list[Any] | None]:
+        """Return (labels or prediction rows, probability rows or None) as Python numbers.
+
+        Computed once: requests that shared a run share this too.
+        """
+        made = self._lists
+        if made is None:
+            first = self.predictions if self.label is None else self.label
+            made = self._lists = (
+                [] if first is None else first.tolist(),
+                None if self.probabilities is None else self.probabilities.tolist(),
+            )
+        return made
+
+    def rows(self, start: int, stop: int) -> Outputs:
+        """Return the answers of rows `start` to `stop` (exclusive), without copying."""
+        return Outputs(
+            None if self.label is None else self.label[start:stop],
+            None if self.probabilities is None else self.probabilities[start:stop],
+            None if self.predictions is None else self.predictions[start:stop],
+        )
