@@ -69,7 +69,7 @@ def load_flights(months: tuple[int, ...] | None = None) -> pd.DataFrame:
         arrived more than 15 minutes after schedule, else "on time"), `month`, `day`. Weather is missing
         where no station report exists.
     """
-    import pandas as pd  # noqa: PLC0415 - only a user of the quickstart pays for pandas
+    import pandas as pd
 
     folder = data_folder()
     flights = pd.read_csv(

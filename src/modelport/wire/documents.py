@@ -10,7 +10,7 @@ import functools
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -77,10 +77,11 @@ def _rename(value: Any, kind: Any, spell: Callable[[str], str]) -> Any:
     inner = _member(kind)
     if isinstance(value, dict) and is_dataclass(inner):
         hints = _hints(typing.cast("type", inner))
+        optional = {field.name for field in fields(inner) if not _required(field)}
         return {
             spell(name): _rename(item, hints[name], spell)
             for name, item in value.items()
-            if item is not None and item not in ((), {})
+            if not (name in optional and (item is None or item in ((), {})))
         }
     if isinstance(value, list | tuple):
         return [_rename(item, inner, spell) for item in value]
@@ -102,6 +103,10 @@ def _restore(value: Any, kind: Any) -> Any:
     if isinstance(value, list):
         return [_restore(item, inner) for item in value]
     return value
+
+
+def _required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 @functools.cache
