@@ -1,0 +1,48 @@
+"""Listening sockets: bound once, here, and inherited by whoever serves.
+
+The queue of waiting connections belongs to the socket, not to a worker: while the supervisor lives, the
+death of a worker loses nobody who had not been answered to yet.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from modelport.domain.errors import Conflict, InvalidInput
+
+BACKLOG = 4096
+
+
+def bind_listener(host: str, port: int, *, setting: str) -> socket.socket:
+    """Return a non-blocking listening socket.
+
+    Args:
+        host: Name or address.
+        port: 0 to 65535; 0 picks a free one.
+        setting: Name of the flag to try another port with.
+
+    Raises:
+        Conflict: The port is taken.
+        InvalidInput: The host or port cannot be bound to on this machine.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"port {port} on {host} is in use by another program",
+                hint=f"give another one with {setting}, or {setting} 0 for a free one",
+            ) from None
+        raise InvalidInput(f"cannot listen on {host} port {port}: {error}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def listener_url(listener: socket.socket) -> str:
+    """Return `http://host:port` of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
