@@ -12,6 +12,7 @@ import socket
 from modelport.domain.errors import Conflict, InvalidInput
 
 BACKLOG = 4096
+PORT_MAX = 65535
 
 
 def bind_listener(host: str, port: int, *, setting: str) -> socket.socket:
@@ -26,13 +27,15 @@ def bind_listener(host: str, port: int, *, setting: str) -> socket.socket:
         Conflict: The port is taken.
         InvalidInput: The host or port cannot be bound to on this machine.
     """
+    if not 0 <= port <= PORT_MAX:
+        raise InvalidInput(f"cannot listen on port {port}: expected 0 to {PORT_MAX}")
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             raise Conflict(
                 f"port {port} on {host} is in use by another program",
                 hint=f"give another one with {setting}, or {setting} 0 for a free one",

@@ -1,0 +1,158 @@
+"""The loop, on small real processes. Each test runs a supervisor in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelport.engines.identity import identify
+
+pytestmark = pytest.mark.processes
+
+SUPERVISOR = """
+import json, os, sys
+from pathlib import Path
+from modelport.domain.clock import SystemClock
+from modelport.domain.errors import ModelportError
+from modelport.supervisor.loop import Hooks, Supervisor
+from modelport.supervisor.table import ProcessSpec, RestartPolicy, table_document
+
+folder = Path(sys.argv[1])
+programs = json.loads(sys.argv[2])
+specs = [
+    ProcessSpec(name, (sys.executable, "-S", "-c", program), log=folder / f"{name}.log",
+                restart=RestartPolicy(first_delay_s=0.02, delay_max_s=0.1))
+    for name, program in programs.items()
+]
+
+def publish(views):
+    whole = folder / "table.tmp"
+    whole.write_text(json.dumps(table_document(os.getpid(), views)))
+    whole.replace(folder / "table.json")
+
+hooks = Hooks(publish, lambda: (folder / "ready").touch(), lambda line: print(line, flush=True))
+eof = 0 if len(sys.argv) > 3 else None
+try:
+    Supervisor(specs, clock=SystemClock(), hooks=hooks, grace_s=1.0, stop_on_eof=eof).run()
+except ModelportError as error:
+    print(error, flush=True)
+    sys.exit(1)
+"""
+READY = "import os, signal, time; os.write(int(os.environ['MODELPORT_READY_FD']), b'1');"
+POLITE = READY + "signal.sigwait([signal.SIGTERM])"
+STUBBORN = READY + "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+SICKLY = "raise SystemExit('no such database')"
+MASKED = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]);"
+
+
+def wait_for(goal: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = goal()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError("the wait ended before its goal")
+
+
+class Running:
+    """A supervisor in a process of its own."""
+
+    def __init__(self, folder: Path, programs: dict[str, str], *, on_eof: bool = False) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                SUPERVISOR,
+                str(folder),
+                json.dumps(programs),
+                *(["eof"] if on_eof else []),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        try:
+            document = json.loads((self.folder / "table.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return {line["name"]: line for line in document["processes"]}
+
+    def pid(self, name: str) -> int:
+        line = wait_for(lambda: self.table().get(name, {}).get("state") == "running" and self.table()[name])
+        return int(line["pid"])
+
+    def wait_ready(self) -> None:
+        wait_for((self.folder / "ready").exists)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    started: list[Running] = []
+
+    def run(programs: dict[str, str], **options: Any) -> Running:
+        started.append(Running(tmp_path, programs, **options))
+        return started[-1]
+
+    yield run
+    for running in started:
+        with running.process as process:
+            process.kill()
+
+
+def test_ready_means_all_are_ready_and_a_killed_one_comes_back(start: Callable[..., Running]) -> None:
+    running = start({"a": MASKED + POLITE, "b": MASKED + POLITE})
+    running.wait_ready()
+    first = running.pid("a")
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: running.table()["a"]["restarts"] == 1 and running.table()["a"]["state"] == "running")
+    assert running.pid("a") != first
+    assert running.table()["a"]["last_exit"] == "killed by SIGKILL"
+    assert running.table()["b"]["restarts"] == 0
+
+
+def test_term_ends_everything_and_force_ends_the_stubborn(start: Callable[..., Running]) -> None:
+    running = start({"polite": MASKED + POLITE, "stubborn": STUBBORN})
+    running.wait_ready()
+    pids = [running.pid("polite"), running.pid("stubborn")]
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(10) == 0
+    assert [identify(pid) for pid in pids] == [None, None]
+    assert running.table()["polite"]["last_exit"] == "exit 0"
+    assert running.table()["stubborn"]["last_exit"] == "killed by SIGKILL"
+
+
+def test_children_die_with_a_killed_supervisor(start: Callable[..., Running]) -> None:
+    running = start({"stubborn": STUBBORN})
+    running.wait_ready()
+    pid = running.pid("stubborn")
+    running.process.kill()
+    wait_for(lambda: identify(pid) is None)
+
+
+def test_process_that_never_gets_ready_fails_the_start_with_its_words(start: Callable[..., Running]) -> None:
+    running = start({"fine": MASKED + POLITE, "sickly": SICKLY})
+    said, _ = running.process.communicate(timeout=10)
+    assert running.process.returncode == 1
+    assert "sickly does not start" in said
+    assert "no such database" in said
+
+
+def test_end_of_the_watched_input_stops_the_platform(start: Callable[..., Running]) -> None:
+    running = start({"polite": MASKED + POLITE}, on_eof=True)
+    running.wait_ready()
+    assert running.process.stdin is not None
+    running.process.stdin.close()
+    assert running.process.wait(10) == 0
