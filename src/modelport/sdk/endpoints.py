@@ -1,0 +1,279 @@
+"""An endpoint: predictions, labels, routing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from modelport.domain.errors import InvalidInput, ModelportError, NotFound
+from modelport.sdk.resources import Described
+from modelport.sdk.transport import quote
+from modelport.sdk.waiting import wait_for
+
+LABELS_PER_REQUEST = 10_000
+TARGET_VARIANT = "X-Amzn-SageMaker-Target-Variant"
+INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
+
+
+class Endpoint(Described):
+    """A name that answers predictions, and the variants behind it."""
+
+    @property
+    def status(self) -> str:
+        """Return Creating, Updating, RollingBack, InService, Failed or Deleting, as last heard."""
+        return str(self.status_document.get("endpoint_status", "Creating"))
+
+    @property
+    def failure_reason(self) -> str | None:
+        """Return why it is Failed, or why its last update was rolled back; None otherwise."""
+        return self.status_document.get("failure_reason")
+
+    @property
+    def variants(self) -> dict[str, float]:
+        """Return variant name to relative weight, as it is served now."""
+        found = self.status_document.get("production_variants") or ()
+        return {variant["variant_name"]: float(variant["current_weight"]) for variant in found}
+
+    @property
+    def invocation_url(self) -> str:
+        """Return where applications send rows."""
+        return f"{self.client.inference_url}/endpoints/{quote(self.name)}/invocations"
+
+    def refresh(self) -> Endpoint:
+        """Ask the server again."""
+        self.document = self.client.control.ask("GET", self._path)
+        return self
+
+    def predict(self, rows: Any, *, variant: str | None = None, inference_id: str | None = None) -> Any:
+        """Predict.
+
+        Args:
+            rows: A DataFrame with the training columns in any order; an array `[rows, features]`; an Arrow
+                table; a list of dicts or lists; or one dict.
+            variant: Ask this variant, whatever the weights.
+            inference_id: Prediction id of the request, when the rows fit into one; None: the server's.
+
+        Returns:
+            A `Reply`: predictions, probabilities, ids, `to_frame()`. Large inputs are sent in pieces to one
+            variant.
+
+        Raises:
+            InvalidInput: A row does not fit the model's signature; names row and feature.
+            NotFound: There is no such endpoint.
+        """
+        from modelport.sdk import replies
+        from modelport.sdk import rows as rows_of_user
+
+        answers = []
+        sent = 0
+        for body in rows_of_user.encode_rows(rows):
+            if inference_id is not None and sent:
+                raise InvalidInput(
+                    f"the rows need more than one request; {sent} fit into the first",
+                    hint="leave inference_id out, or predict in pieces of your own",
+                )
+            try:
+                answer = self.invoke(
+                    body.content, body.content_type, variant=variant, inference_id=inference_id
+                )
+            except InvalidInput as error:
+                if error.row is not None:
+                    error.row += sent
+                raise
+            answers.append(answer)
+            variant = answer.variant or variant
+            sent += body.rows
+        return replies.join_answers(answers, rows_of_user.index_of(rows))
+
+    def invoke(
+        self,
+        content: bytes,
+        content_type: str,
+        *,
+        variant: str | None = None,
+        inference_id: str | None = None,
+    ) -> Any:
+        """Send one request as it is.
+
+        Args:
+            content: The body.
+            content_type: For example `application/json`, `text/csv`, `application/jsonlines`.
+            variant: Ask this variant, whatever the weights.
+            inference_id: Prediction id of the request; None: the server's.
+
+        Returns:
+            An `Answer`: the JSON reply and who gave it.
+
+        Raises:
+            InvalidInput: A row does not fit the model's signature.
+            NotFound: There is no such endpoint.
+        """
+        import msgspec
+
+        from modelport.sdk import replies
+
+        headers = {"Content-Type": content_type, "Accept": "application/json"}
+        if variant is not None:
+            headers[TARGET_VARIANT] = variant
+        if inference_id is not None:
+            headers[INFERENCE_ID] = inference_id
+        path = f"/endpoints/{quote(self.name)}/invocations"
+        try:
+            response = self.client.inference.send("POST", path, content, headers=headers)
+        except InvalidInput as error:
+            if error.row is None and error.feature is None:
+                self._explain_unknown(error, variant)
+            raise
+        return replies.Answer(
+            document=msgspec.json.decode(response.content),
+            prediction_id=response.headers.get("x-modelport-prediction-id", ""),
+            variant=response.headers.get("x-amzn-invoked-production-variant", ""),
+            model_version=response.headers.get("x-modelport-model-version", ""),
+        )
+
+    def feedback(self, ids: str | Iterable[str], labels: Iterable[Any]) -> dict[str, int]:
+        """Tell what the right answers were.
+
+        Args:
+            ids: Prediction ids of rows (`reply.ids`), or the id of one request: its rows are then counted.
+            labels: The true label or number of each row, in the same order.
+
+        Returns:
+            `accepted`, and `doubled`: how many rows had a label before. The last one wins.
+
+        Raises:
+            InvalidInput: There are not as many labels as ids, or a label is missing.
+        """
+        values = [plain_label(label, at) for at, label in enumerate(labels)]
+        rows = [f"{ids}#{row}" for row in range(len(values))] if isinstance(ids, str) else list(ids)
+        if len(rows) != len(values):
+            raise InvalidInput(
+                f"found {len(rows)} ids and {len(values)} labels, expected one label for each id"
+            )
+        total = {"accepted": 0, "doubled": 0}
+        for start in range(0, len(rows), LABELS_PER_REQUEST):
+            piece = slice(start, start + LABELS_PER_REQUEST)
+            pairs = [
+                {"id": row, "label": label} for row, label in zip(rows[piece], values[piece], strict=True)
+            ]
+            answer = self.client.control.ask("POST", f"{self._path}/labels", {"labels": pairs})
+            for key in total:
+                total[key] += int(answer.get(key, 0))
+        return total
+
+    def traffic(self, weights: Mapping[str, float], *, timeout_s: float | None = 60.0) -> Endpoint:
+        """Set the variants' relative weights and wait until they hold.
+
+        Args:
+            weights: Variant name to weight, at least 0; those left out keep theirs.
+            timeout_s: Seconds to wait; None for ever.
+        """
+        wish = {name: float(weight) for name, weight in weights.items()}
+        self.document = self.client.control.ask("PUT", f"{self._path}/weights", wish)
+        return self.wait(timeout_s=timeout_s)
+
+    def promote(self, variant: str, *, timeout_s: float | None = 60.0) -> Endpoint:
+        """Give all traffic to one variant and wait until it has it.
+
+        Args:
+            variant: Its name, for example "v2".
+            timeout_s: Seconds to wait; None for ever.
+        """
+        self.document = self.client.control.ask("POST", f"{self._path}/promote", {"variant": variant})
+        return self.wait(timeout_s=timeout_s)
+
+    def rollback(self, *, timeout_s: float | None = 60.0) -> Endpoint:
+        """Go back to the config and weights served before, and wait until they are.
+
+        Args:
+            timeout_s: Seconds to wait; None for ever.
+        """
+        self.document = self.client.control.ask("POST", f"{self._path}/rollback", {})
+        return self.wait(timeout_s=timeout_s)
+
+    def delete(self, *, timeout_s: float | None = 60.0) -> None:
+        """Delete it and wait until it is gone. Its model versions stay.
+
+        Args:
+            timeout_s: Seconds to wait; None for ever.
+        """
+        self.client.control.ask("DELETE", self._path)
+
+        def gone() -> bool | None:
+            try:
+                self.refresh()
+            except NotFound:
+                return True
+            return None
+
+        wait_for(gone, goal=f"{self.name} to be gone", timeout_s=timeout_s, clock=self.client.clock)
+
+    def wait(
+        self,
+        *,
+        timeout_s: float | None = 60.0,
+        on_change: Callable[[str], None] | None = None,
+    ) -> Endpoint:
+        """Wait until the newest wish is served.
+
+        Args:
+            timeout_s: Seconds to wait; None for ever.
+            on_change: Called with each new status, for progress.
+
+        Raises:
+            ModelportError: It failed or was rolled back; the message is the endpoint's failure reason.
+            TimedOut: The time is over; the endpoint goes on changing.
+        """
+        wish = int(self.document.get("generation", 0))
+        heard: list[str] = []
+
+        def served() -> Endpoint | None:
+            if heard:
+                self.refresh()
+            if on_change is not None and (not heard or heard[-1] != self.status):
+                on_change(self.status)
+            heard.append(self.status)
+            done = int(self.document.get("observed_generation", 0)) >= wish
+            return self if done and self.status in ("InService", "Failed") else None
+
+        wait_for(served, goal=f"{self.name} to be InService", timeout_s=timeout_s, clock=self.client.clock)
+        if self.status == "Failed" or self.failure_reason:
+            what = "is Failed" if self.status == "Failed" else "went back to what it served before"
+            raise ModelportError(
+                f"{self.name} {what}: {self.failure_reason or 'no reason is on record'}",
+                hint=f"see `modelport endpoints {self.name}` and `modelport events --name {self.name}`",
+            )
+        return self
+
+    @property
+    def _path(self) -> str:
+        return f"/api/v1/endpoints/{quote(self.name)}"
+
+    def _explain_unknown(self, error: InvalidInput, variant: str | None) -> None:
+        """Say NotFound where the inference port, in SageMaker's words, can only say 400."""
+        self.refresh()
+        if variant is not None and self.variants and variant not in self.variants:
+            raise NotFound(
+                f"{self.name} has no variant {variant!r}; it has {', '.join(self.variants)}", hint=error.hint
+            ) from error
+
+
+def plain_label(label: Any, at: int) -> Any:
+    """Return a label as JSON writes it.
+
+    Args:
+        label: A string, number or bool, also numpy's.
+        at: Its place, for the message.
+
+    Raises:
+        InvalidInput: It is missing or something else.
+    """
+    value = label.item() if hasattr(label, "item") else label
+    if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise InvalidInput(
+        f"label {at} is {label!r}, expected a string, a number or a bool",
+        hint="leave rows out whose label is not known yet",
+        row=at,
+    )
