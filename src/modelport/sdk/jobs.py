@@ -32,6 +32,11 @@ class Job(Described):
         return str(self.status_document.get(_STATUS[self.kind], "InProgress"))
 
     @property
+    def over(self) -> bool:
+        """Return whether it had ended, as last heard."""
+        return self.status in _OVER
+
+    @property
     def failure_reason(self) -> str | None:
         """Return why it failed; None otherwise."""
         return self.status_document.get("failure_reason")
@@ -76,7 +81,7 @@ class Job(Described):
         """
         clock = self.client.clock
         started = clock.monotonic()
-        while not self._over():
+        while not self.over:
             yield self.progress()
             waited = clock.monotonic() - started
             left = None if timeout_s is None else timeout_s - waited
@@ -102,7 +107,7 @@ class Job(Described):
         if on_progress is None:
 
             def over() -> bool | None:
-                return True if self._over() or self.refresh()._over() else None
+                return True if self.over or self.refresh().over else None
 
             wait_for(over, goal=f"job {self.name}", timeout_s=timeout_s, clock=self.client.clock)
         else:
@@ -122,6 +127,3 @@ class Job(Described):
     @property
     def _path(self) -> str:
         return f"{PATHS[self.kind]}/{quote(self.name)}"
-
-    def _over(self) -> bool:
-        return self.status in _OVER

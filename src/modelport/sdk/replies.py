@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +35,7 @@ class Reply:
 
     Args:
         predictions: `[rows]` (labels in the words of the training data, or numbers), or `[rows, targets]`.
-        probabilities: `[rows, classes]`, 0 to 1, columns in the order of `classes`; None where there are none.
+        probabilities: `[rows, classes]`, 0 to 1, columns as `classes`; None where there are none.
         classes: The labels; empty for numbers.
         ids: One prediction id for each row: what `feedback` takes.
         variant: Which variant answered.
@@ -81,7 +80,7 @@ class Reply:
             for place, label in enumerate(self.classes):
                 columns[f"probability_{label}"] = self.probabilities[:, place]
         columns["prediction_id"] = self.ids
-        return pandas.DataFrame(columns, index=self.index)
+        return pd.DataFrame(columns, index=self.index)
 
 
 def join_answers(answers: list[Answer], index: Any) -> Reply:

@@ -7,7 +7,7 @@ frame has already done so.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import io
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -222,7 +222,7 @@ def _plain(value: Any, row: int, feature: str | None) -> Any:
         return None
     if isinstance(value, bool | int | str):
         return value
-    if isinstance(value, datetime.datetime | datetime.date):
+    if isinstance(value, dt.datetime | dt.date):
         return value.isoformat()
     raise InvalidInput(
         f"row {row}{_of(feature)}: found a {type(value).__name__} ({str(value)[:40]!r}), "
