@@ -62,14 +62,12 @@ class Reply:
         Raises:
             ModelportError: pandas is not installed.
         """
-        pandas = sys.modules.get("pandas")
-        if pandas is None:
-            try:
-                import pandas  # noqa: ICN001 - an extra: only whoever wants a frame needs it
-            except ImportError as error:
-                raise ModelportError(
-                    "to_frame needs pandas, which is not installed", hint="pip install pandas"
-                ) from error
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ModelportError(
+                "to_frame needs pandas, which is not installed", hint="pip install pandas"
+            ) from error
         columns: dict[str, Any] = {}
         if self.predictions.ndim == 2:
             for target in range(self.predictions.shape[1]):
