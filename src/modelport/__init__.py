@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from modelport.sdk.endpoints import Endpoint
     from modelport.sdk.jobs import Job
     from modelport.sdk.replies import Reply
+    from modelport.sdk.starting import start
     from modelport.sdk.versions import ModelGroup, ModelVersion
 
 __version__ = "0.1.0"
@@ -60,6 +61,7 @@ _HOMES = {
     "modelport.sdk.endpoints": ("Endpoint",),
     "modelport.sdk.jobs": ("Job",),
     "modelport.sdk.replies": ("Reply",),
+    "modelport.sdk.starting": ("start",),
     "modelport.sdk.versions": ("ModelGroup", "ModelVersion"),
     "modelport.domain.errors": (
         "CheckFailed",
@@ -101,6 +103,7 @@ __all__ = [
     "events",
     "job",
     "models",
+    "start",
     "status",
     "version",
 ]
