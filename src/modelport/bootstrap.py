@@ -15,22 +15,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelport.domain.clock import SystemClock
+from modelport.domain.clock import Clock, SystemClock
 from modelport.domain.errors import Conflict, InvalidInput, ModelportError, Refused
 from modelport.durable import write_durably
 from modelport.settings import HomeLayout, Settings, read_settings
 
 if TYPE_CHECKING:
-    import socket
-
+    from modelport.access.tokens import TokenFile
     from modelport.engines.canary import CanaryLimits
     from modelport.engines.local import LocalEngine
     from modelport.supervisor.table import ProcessSpec, ProcessView
@@ -142,6 +143,34 @@ def _process_table(settings: Settings, control: socket.socket, inference: socket
 def worker_count(settings: Settings) -> int:
     """Return how many inference workers these settings mean."""
     return settings.workers or min(os.cpu_count() or 1, WORKERS_MAX)
+
+
+def run_inference(home: Path, index: int, fd: int) -> int:
+    """Be one inference worker on an inherited listening socket."""
+    _tether()
+    from modelport.access.hosts import parse_allowed
+    from modelport.access.principals import authenticate
+    from modelport.dataplane.config import WorkerConfig
+    from modelport.dataplane.worker import run_worker
+
+    settings, clock = _saved_settings(home), SystemClock()
+    tokens = _tokens(settings, clock)
+    config = WorkerConfig(
+        settings,
+        index,
+        allowed_hosts=parse_allowed(settings.allowed_hosts, settings.host),
+        authenticate=functools.partial(authenticate, tokens=tokens) if tokens else None,
+        try_model=_engine(settings).try_model,
+    )
+    with socket.socket(fileno=fd) as listener:
+        run_worker(config, [listener], clock, on_ready=_announce_ready)
+    return 0
+
+
+def _tokens(settings: Settings, clock: Clock) -> TokenFile | None:
+    from modelport.access.tokens import TokenFile
+
+    return TokenFile(Path(settings.token_file), clock) if settings.token_file else None
 
 
 def run_canary(home: Path, digest: str) -> int:
@@ -300,6 +329,12 @@ def _parser() -> argparse.ArgumentParser:
     supervisor.add_argument("--output", choices=("table", "json"), default="table")
     supervisor.add_argument("--detached", action="store_true")
     supervisor.add_argument("--stop-on-eof", action="store_true")
+
+    inference = kinds.add_parser("inference")
+    inference.set_defaults(run=run_inference)
+    inference.add_argument("--home", type=Path, required=True)
+    inference.add_argument("--index", type=int, required=True)
+    inference.add_argument("--fd", type=int, required=True)
 
     canary = kinds.add_parser("canary")
     canary.set_defaults(run=run_canary)
