@@ -48,7 +48,13 @@ class Settings:
     header_timeout_s: float = _setting(10.0, "Seconds a client may take to send a request's head.")
     body_timeout_s: float = _setting(30.0, "Seconds a client may pause while sending a body.")
     idle_timeout_s: float = _setting(75.0, "Seconds an idle connection is kept.")
+    write_timeout_s: float = _setting(30.0, "Seconds a client may pause while reading a reply.")
     request_timeout_s: float = _setting(60.0, "Deadline of a prediction, in seconds.")
+    connections_max: int = _setting(10_000, "Open connections of one worker; further ones get 503.")
+    pending_requests_max: int = _setting(
+        1024, "Requests of one endpoint waiting in one worker; further ones get 503."
+    )
+    batch_rows_max: int = _setting(256, "Rows of several requests that share one call of a model.")
     drain_timeout_s: float = _setting(30.0, "Seconds to wait for open requests at a stop or switch.")
     canary_timeout_s: float = _setting(60.0, "Seconds a model may take to load and warm up once.")
     canary_memory_bytes_max: int = _setting(8 << 30, "Address space of the process that tries a model first.")
