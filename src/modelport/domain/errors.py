@@ -2,7 +2,9 @@
 
     ModelportError
     ├── InvalidInput          what was sent cannot be understood (position in `row`, `feature`)
-    │   └── PayloadTooLarge   it is bigger than a limit allows
+    │   ├── PayloadTooLarge   it is bigger than a limit allows
+    │   ├── UnsupportedMediaType  nothing reads its Content-Type
+    │   └── NotAcceptable     nothing writes what its Accept asks for
     ├── NotFound              no such resource
     ├── Conflict              the resource is in a state that does not allow this
     ├── CheckFailed           a proof, gate or verification did not hold
@@ -64,6 +66,18 @@ class PayloadTooLarge(InvalidInput):
     """The request is larger than a limit allows."""
 
     code: ClassVar[str] = "payload_too_large"
+
+
+class UnsupportedMediaType(InvalidInput):
+    """Nothing reads the request's Content-Type; the hint lists what is read."""
+
+    code: ClassVar[str] = "unsupported_media_type"
+
+
+class NotAcceptable(InvalidInput):
+    """Nothing writes what the request's Accept asks for; the hint lists what is written."""
+
+    code: ClassVar[str] = "not_acceptable"
 
 
 class NotFound(ModelportError):

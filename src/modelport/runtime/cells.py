@@ -1,11 +1,101 @@
 """How one value becomes one number of the matrix, feature by feature: the rules, said once.
 
 Every codec and the column encoder go back to these rules; generated fast paths are proven equal to them.
+
+* A feature without vocabulary is its number; int64 accepts any number without a fraction (JSON does not
+  tell 5 from 5.0), within int64's range, rounded to the nearest float64 as the original does; bool is
+  `true` or `false` in JSON, also `1` and `0` in text and arrays.
+* A feature with vocabulary is a code. The text `001` is that text. An empty CSV cell is a missing value,
+  unless the vocabulary holds the empty text.
+* A column the model does not read is checked for its type, may be left out, and is 0 in the matrix.
 """
 
 from __future__ import annotations
 
-from modelport.domain.signature import Feature, Signature
+import math
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from modelport.domain.errors import InvalidInput
+from modelport.domain.signature import Feature, FeatureType, Signature, Value
+
+INT64_MIN = -(2**63)
+INT64_MAX = 2**63 - 1
+EXACT_BELOW = 2**53  # float64 holds every integer of smaller magnitude
+UNUSED = 0.0
+BOOLEANS = {"true": True, "True": True, "TRUE": True, "1": True} | {
+    "false": False,
+    "False": False,
+    "FALSE": False,
+    "0": False,
+}
+NUMERIC_TEXT = re.compile(r"[ \t]*[+-]?([0-9.]|inf|nan)[0-9a-z.+-]*[ \t]*", re.ASCII | re.IGNORECASE)
+FOUND_LENGTH_MAX = 80
+
+
+class Unfit(Exception):
+    """A value that a feature does not take; the text says found and expected."""
+
+
+class Kind(Enum):
+    """Which values a feature's requests hold."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+    MIXED = "mixed"  # a vocabulary of texts and numbers
+    MOMENT = "moment"
+
+
+class Codes(dict[Any, float]):
+    """Value to code. `None` is there where a missing value is accepted.
+
+    Subscripting is the fast path of every codec: one look-up in C for a known value.
+
+    Args:
+        feature: A feature with a vocabulary.
+    """
+
+    __slots__ = ("_accepts", "_unknown")
+
+    def __init__(self, feature: Feature) -> None:
+        super().__init__()
+        for code, value in enumerate(feature.vocabulary or ()):
+            self.setdefault(value, float(code))
+        if feature.missing:
+            self[None] = float(feature.missing_code)
+        self._unknown = float(feature.unknown_code)
+        self._accepts: Callable[[Any], bool] = _acceptor(feature)
+
+    def __missing__(self, value: Any) -> float:
+        """Return the code of a value that is not in the vocabulary.
+
+        Raises:
+            KeyError: The model does not accept it.
+        """
+        if value is not None:
+            if value != value:  # noqa: PLR0124 - NaN, the missing number, is the value unequal to itself
+                return self[None]
+            if self._accepts(value):
+                return self._unknown
+        raise KeyError(value)
+
+
+def _acceptor(feature: Feature) -> Callable[[Any], bool]:
+    if not feature.unknown:
+        return lambda _value: False
+    if math.isinf(feature.lower) and math.isinf(feature.upper):
+        return lambda _value: True
+    return lambda value: isinstance(value, str) or feature.lower <= value <= feature.upper
 
 
 class Cell:
@@ -13,20 +103,379 @@ class Cell:
 
     Args:
         feature: The signature's column.
+
+    Raises:
+        InvalidInput: No number can stand for the feature's values: the model reads text or moments
+            and there is no vocabulary.
     """
 
     def __init__(self, feature: Feature) -> None:
         self.feature = feature
+        self.name = feature.name
+        self.used = feature.used
+        self.kind = _kind(feature)
+        self.codes = Codes(feature) if feature.vocabulary is not None and feature.used else None
+        if feature.used and self.codes is None and self.kind in {Kind.TEXT, Kind.MOMENT, Kind.MIXED}:
+            raise InvalidInput(
+                f"the signature has no vocabulary for {feature.type} feature {_quote(feature.name)}",
+                hint="register the model again",
+                feature=feature.name,
+            )
+        self.bounded = (
+            feature.used
+            and self.codes is None
+            and not (math.isinf(feature.lower) and math.isinf(feature.upper))
+        )
 
     def plain(self) -> float:
         """Return an ordinary number of this column, for warm-up rows."""
-        raise NotImplementedError
+        feature = self.feature
+        if self.codes is not None or not self.used or feature.type is FeatureType.BOOL:
+            return 0.0
+        if feature.seen_min is not None and feature.seen_max is not None:
+            middle = feature.seen_min / 2 + feature.seen_max / 2
+            return float(round(middle)) if self.kind is Kind.INTEGER else middle
+        return min(max(0.0, feature.lower), feature.upper)
+
+    # ---- one value
+
+    def from_json(self, value: Any) -> float:
+        """Return the number of a decoded JSON value.
+
+        Raises:
+            Unfit: It has another type, or the model refuses it.
+        """
+        if value is None:
+            return self._missing("null")
+        kind = self.kind
+        if isinstance(value, bool):
+            if kind not in {Kind.BOOLEAN, Kind.MIXED}:
+                raise self._unfit(value)
+        elif isinstance(value, int | float):
+            if kind is Kind.MOMENT:
+                return UNUSED
+            if kind in {Kind.TEXT, Kind.BOOLEAN} or not -math.inf < value < math.inf:
+                raise self._unfit(value)
+            if kind is Kind.INTEGER:
+                value = self._integer(value)
+        elif isinstance(value, str):
+            if kind not in {Kind.TEXT, Kind.MIXED, Kind.MOMENT}:
+                raise self._unfit(value)
+            if kind is Kind.MOMENT:
+                self._check_moment(value)
+        else:
+            raise self._unfit(value)
+        return self._accept(value)
+
+    def from_text(self, text: str) -> float:
+        """Return the number of a CSV cell (without its quotes).
+
+        Raises:
+            Unfit: It cannot be read as the feature's type, or the model refuses it.
+        """
+        kind = self.kind
+        if not text and not (self.codes is not None and "" in self.codes):
+            return self._missing("an empty cell")
+        value: Value = text
+        if kind is Kind.MOMENT:
+            self._check_moment(text)
+        elif kind is Kind.BOOLEAN:
+            if text not in BOOLEANS:
+                raise self._unfit(text)
+            value = BOOLEANS[text]
+        elif kind is Kind.MIXED:
+            return self._accept(self._spelled(text))
+        elif kind is not Kind.TEXT:
+            number = _parse(text, whole=kind is Kind.INTEGER)
+            if number is None:
+                raise self._unfit(text)
+            return self.from_number(number)
+        return self._accept(value)
+
+    def from_number(self, value: float) -> float:
+        """Return the number of a value of a numeric array, where NaN is a missing value.
+
+        Args:
+            value: A Python int, float or bool.
+
+        Raises:
+            Unfit: The feature takes no such number.
+        """
+        if value != value:  # noqa: PLR0124 - NaN
+            return self._missing("NaN")
+        kind = self.kind
+        if kind is Kind.TEXT:
+            raise self._unfit(value)
+        if kind is Kind.MOMENT:
+            return UNUSED
+        if kind is Kind.BOOLEAN:
+            if value not in {0, 1}:
+                raise self._unfit(value)
+            value = bool(value)
+        elif kind is Kind.INTEGER:
+            value = self._integer(value)
+        return self._accept(value)
+
+    def _accept(self, value: Any) -> float:
+        if not self.used:
+            return UNUSED
+        feature = self.feature
+        if self.codes is not None:
+            try:
+                return self.codes[value]
+            except KeyError:
+                raise self._refused(value) from None
+        number = float(value)
+        if not feature.lower <= number <= feature.upper:
+            raise self._refused(value)
+        return number
+
+    def _missing(self, found: str) -> float:
+        if not self.used:
+            return UNUSED
+        if not self.feature.missing:
+            raise Unfit(f"found {found}, expected {self.expected()}: the model accepts no missing value here")
+        return float(self.feature.missing_code) if self.codes is not None else math.nan
+
+    def _integer(self, value: float) -> int:
+        if value in {math.inf, -math.inf} or value != int(value) or not INT64_MIN <= value <= INT64_MAX:
+            raise self._unfit(value)
+        return int(value)
+
+    def _check_moment(self, text: str) -> None:
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            raise self._unfit(text) from None
+
+    def _spelled(self, text: str) -> Value:
+        """Return the vocabulary's value that is written like this, or the text itself."""
+        for value in self.feature.vocabulary or ():
+            if _spell(value) == text:
+                return value
+        return text
+
+    def _unfit(self, value: Any) -> Unfit:
+        return Unfit(f"found {found(value)}, expected {self.expected()}")
+
+    def _refused(self, value: Any) -> Unfit:
+        """Word why a value of the right type is not accepted."""
+        feature = self.feature
+        if self.codes is None or isinstance(value, float) and math.isinf(value):
+            return Unfit(f"found {found(value)}, expected {self.expected()} {_range(feature)}")
+        known = feature.vocabulary or ()
+        shown = ", ".join(found(each) for each in known[:5]) + (", …" if len(known) > 5 else "")
+        return Unfit(
+            f"found {found(value)}, expected one of the {len(known)} categories of the training data ({shown})"
+        )
+
+    def expected(self) -> str:
+        """Return the type in words, for messages."""
+        feature = self.feature
+        if feature.type is FeatureType.CATEGORY:
+            words = {
+                Kind.TEXT: "a category (string)",
+                Kind.NUMBER: "a category (number)",
+                Kind.BOOLEAN: "a category (true or false)",
+            }
+            return words.get(self.kind, "a category (string or number)")
+        if feature.type is FeatureType.DATETIME and self.kind is Kind.MOMENT:
+            return "datetime (ISO 8601)"
+        return "bool (true or false)" if feature.type is FeatureType.BOOL else str(feature.type)
+
+    # ---- a whole column
+
+    def from_array(self, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Return the numbers of a numeric or boolean array, NaN being a missing value.
+
+        Args:
+            values: `[N]`, bool, integer or float of any width.
+
+        Returns:
+            The numbers `[N]`, and which of them the model refuses (None for none): ask `from_number`
+            of the first such value for the reason.
+        """
+        if self.codes is not None or self.kind is Kind.TEXT:
+            return self._from_distinct(values)
+        numbers = values.astype(np.float64, copy=False)
+        bad: NDArray[np.bool_] | None = None
+        if values.dtype.kind == "f":
+            if self.used and not self.feature.missing:
+                bad = np.isnan(numbers)
+            if self.kind is Kind.INTEGER:
+                bad = _either(bad, (np.trunc(numbers) != numbers) & (numbers == numbers))  # noqa: PLR0124
+                bad |= (numbers < INT64_MIN) | (numbers >= float(INT64_MAX))
+        elif values.dtype.kind == "u" and self.kind is Kind.INTEGER:
+            bad = values > INT64_MAX
+        if self.kind is Kind.BOOLEAN and values.dtype.kind != "b":
+            bad = _either(bad, (numbers != 0) & (numbers != 1) & (numbers == numbers))  # noqa: PLR0124
+        if self.bounded:
+            bad = _either(bad, (numbers < self.feature.lower) | (numbers > self.feature.upper))
+        if not self.used:
+            numbers = np.zeros(len(values))
+        return numbers, bad if bad is not None and bad.any() else None
+
+    def _from_distinct(self, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Look each distinct value up once."""
+        distinct, places = np.unique(values, return_inverse=True)
+        codes, refused = self.look_up(distinct.tolist(), self.from_number)
+        bad = refused[places] if refused.any() else None
+        return codes[places], bad
+
+    def look_up(
+        self, values: list[Any], rule: Callable[[Any], float]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the number of each value, and which are refused (their number is 0).
+
+        Args:
+            values: Distinct values.
+            rule: `from_number`, `from_text` or `from_json`.
+        """
+        numbers = np.zeros(len(values))
+        refused = np.zeros(len(values), np.bool_)
+        for place, value in enumerate(values):
+            try:
+                numbers[place] = rule(value)
+            except Unfit:
+                refused[place] = True
+        return numbers, refused
 
 
 def cells_of(signature: Signature) -> tuple[Cell, ...]:
     """Return the rules of every feature, in the order of the matrix.
 
     Raises:
-        InvalidInput: The signature has a used feature that no number stands for.
+        InvalidInput: The signature has a used feature that no number stands for, or two features of
+            one name.
     """
+    names = [feature.name for feature in signature.features]
+    doubled = next((name for name in names if names.count(name) > 1), None) if _repeats(names) else None
+    if doubled is not None:
+        raise InvalidInput(f"the signature names feature {_quote(doubled)} twice", feature=doubled)
     return tuple(Cell(feature) for feature in signature.features)
+
+
+def located(row: int | None, feature: str | None, reason: str, *, hint: str | None = None) -> InvalidInput:
+    """Return the error of a cell, a row or a column: `row 3, feature "dep_hour": found …`.
+
+    Args:
+        row: Zero-based row, None when it concerns a whole column.
+        feature: Name of the feature, None when it concerns a whole row.
+        reason: Found and expected.
+        hint: The next step.
+    """
+    where = [f"row {row}"] if row is not None else []
+    if feature is not None:
+        where.append(f"feature {_quote(feature)}")
+    return InvalidInput(f"{', '.join(where)}: {reason}", hint=hint, row=row, feature=feature)
+
+
+def found(value: Any) -> str:
+    """Return a value as an error shows it: JSON, in ASCII, cut where it is long."""
+    if isinstance(value, str):
+        return _quote(value)
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return repr(value)
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**20:
+        return "an integer of more than 20 digits"
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, ValueError):
+        return _quote(str(value))
+
+
+def _quote(text: str) -> str:
+    """Return the text quoted; what could break a log line or a header is escaped."""
+    shown = text if len(text) <= FOUND_LENGTH_MAX else text[:FOUND_LENGTH_MAX] + "…"
+    inner = "".join(
+        char if char.isprintable() and char != '"' else char.encode("unicode_escape").decode()
+        if char != '"'
+        else '\\"'
+        for char in shown
+    )
+    return f'"{inner}"'
+
+
+def _range(feature: Feature) -> str:
+    if math.isinf(feature.lower):
+        return f"of at most {feature.upper!r}"
+    if math.isinf(feature.upper):
+        return f"of at least {feature.lower!r}"
+    return f"from {feature.lower!r} to {feature.upper!r}"
+
+
+def _kind(feature: Feature) -> Kind:
+    if feature.type is FeatureType.DATETIME and not (feature.used and feature.vocabulary):
+        return Kind.MOMENT
+    if feature.vocabulary:
+        if all(isinstance(value, str) for value in feature.vocabulary):
+            return Kind.TEXT
+        if all(isinstance(value, bool) for value in feature.vocabulary):
+            return Kind.BOOLEAN
+        if any(isinstance(value, str | bool) for value in feature.vocabulary):
+            return Kind.MIXED
+        return Kind.INTEGER if feature.type is FeatureType.INT64 else Kind.NUMBER
+    return {
+        FeatureType.DOUBLE: Kind.NUMBER,
+        FeatureType.INT64: Kind.INTEGER,
+        FeatureType.BOOL: Kind.BOOLEAN,
+    }.get(feature.type, Kind.TEXT)
+
+
+def _parse(text: str, *, whole: bool) -> float | int | None:
+    """Read a number as CSV files write it; None when it is none.
+
+    Python's own readers also take `1_000` and digits of other scripts, which no CSV file means.
+    """
+    if not NUMERIC_TEXT.fullmatch(text):
+        return None
+    try:
+        if whole:
+            with suppress(ValueError):
+                return int(text)
+        number = float(text)
+    except ValueError:
+        return None
+    return None if math.isinf(number) and "n" not in text.lower() else number  # 1e999 is no infinity
+
+
+def read_number(text: str) -> float:
+    """Return a CSV cell's number.
+
+    Raises:
+        ValueError: It is none.
+    """
+    number = _parse(text, whole=False)
+    if number is None:
+        raise ValueError(text)
+    return float(number)
+
+
+def read_integer(text: str) -> int:
+    """Return a CSV cell's integer.
+
+    Raises:
+        ValueError: It is none.
+    """
+    number = _parse(text, whole=True)
+    if not isinstance(number, int):
+        raise ValueError(text)  # noqa: TRY004 - what int() raises
+    return number
+
+
+def _spell(value: Value) -> str:
+    return msgspec.json.encode(value).decode() if isinstance(value, bool) else str(value)
+
+
+def _either(one: NDArray[np.bool_] | None, other: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return other if one is None else one | other
+
+
+def _repeats(names: list[str]) -> bool:
+    return len(set(names)) < len(names)

@@ -1,0 +1,402 @@
+"""`application/json`: every form of rows that clients send.
+
+    {"instances": rows}                       KServe, Vertex AI, our main form
+    {"inputs": {"a": [...], "b": [...]}}      MLflow, column-oriented; also {"inputs": rows}
+    {"dataframe_records": [{...}]}            MLflow
+    {"dataframe_split": {"columns": [...], "data": [[...]]}}
+    rows                                      a bare list
+    {"a": 1, "b": 2}                          one object
+
+where `rows` is a list of objects by feature name, or of lists in the order of the features.
+
+A missing value is `null`. NaN and Infinity are not JSON. A name that stands twice in an object is refused
+where rows are objects: which of the two was meant cannot be known.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import msgspec
+
+from modelport.domain.errors import InvalidInput
+from modelport.runtime.cells import found, located
+from modelport.runtime.codecs.schema import Schema
+from modelport.runtime.codecs.values import GeneralReader
+from modelport.runtime.rows import Rows
+
+Wrapper = Literal["instances", "inputs", "dataframe_split", "dataframe_records"]
+WRAPPERS = ("instances", "inputs", "dataframe_split", "dataframe_records")
+PARAMETERS = ("parameters", "params")  # of KServe, Vertex AI, MLflow: accepted where empty
+HEAD_BYTES = 16  # enough for `{"instances": [{`
+HEADS_MAX = 64
+SHAPE = re.compile(
+    rb'\s*(?:(?P<bare>\[)\s*(?P<first>[\[{])'
+    rb'|\{\s*"(?P<wrapper>instances|inputs|dataframe_records|dataframe_split)"\s*:\s*(?P<open>[\[{])\s*'
+    rb"(?P<inner>[\[{]?))"
+)
+BOMB_CHECK_BYTES = 1 << 20  # larger bodies that fail are not parsed a second time when they are all brackets
+BRACKET_SHARE_MAX = 1 / 8
+REFINE_BYTES_MAX = 1 << 20
+COLON = ord(":")
+
+Fast = Callable[[bytes], Rows]
+
+
+class _General(Exception):
+    """The fast path leaves this body to the general one."""
+
+
+class JsonDecoder:
+    """Reads JSON bodies.
+
+    Args:
+        schema: The model's generated fast path.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._reader = GeneralReader(schema.cells, schema.signature.row_shape)
+        self._any = msgspec.json.Decoder().decode
+        self._made: dict[tuple[str, str], Fast] = {}
+        self._heads: dict[bytes, Fast] = {}
+        self._colon: bytes | int = b'":' if schema.moments else COLON
+
+    def __call__(self, body: bytes) -> Rows:
+        """Return the body's rows.
+
+        Raises:
+            InvalidInput: The body is not JSON of a known form, or a row does not fit.
+        """
+        try:
+            fast = self._heads.get(body[:HEAD_BYTES])
+            if fast is None:
+                fast = self._recognise(body)
+            return fast(body)
+        except Exception:  # noqa: BLE001 - whatever it was, the general path says what is wrong
+            return self._read(body)
+
+    # ---- fast path
+
+    def _recognise(self, body: bytes) -> Fast:
+        """Pick the fast path by the first bytes; a wrong guess fails and costs only time."""
+        shape = SHAPE.match(body)
+        if shape is None:
+            key = ("object", "")
+        elif shape["bare"]:
+            key = ("bare", shape["first"].decode())
+        else:
+            key = (shape["wrapper"].decode(), (shape["open"] + shape["inner"]).decode())
+        fast = self._made.get(key)
+        if fast is None:
+            fast = self._made[key] = self._make(*key)
+        if len(self._heads) < HEADS_MAX and len(body) > HEAD_BYTES:
+            self._heads[body[:HEAD_BYTES]] = fast
+        return fast
+
+    def _make(self, form: str, brackets: str) -> Fast:
+        schema = self._schema
+        if form == "object":
+            return self._one_object()
+        if form == "bare":
+            kind = schema.record if brackets == "{" else schema.row
+            return self._many(msgspec.json.Decoder(list[kind]).decode, brackets == "{", 0)  # type: ignore[valid-type]
+        if form == "dataframe_split" and brackets.startswith("{"):
+            return self._split()
+        if form == "inputs" and brackets.startswith("{"):
+            return self._columns()
+        if brackets not in {"[{", "[["}:
+            return _leave
+        kind = schema.record if brackets == "[{" else schema.row
+        wrapper = msgspec.defstruct(
+            "Wrapper", [("rows", list[kind])], rename={"rows": form}, forbid_unknown_fields=True, gc=False
+        )
+        parse = msgspec.json.Decoder(wrapper).decode
+        if brackets == "[{":
+            return self._wrapped_records(parse)
+        return self._many(lambda body: parse(body).rows, False, 1)
+
+    def _wrapped_records(self, parse: Callable[[bytes], Any]) -> Fast:
+        """Return the path of `{"instances": [{…}]}`, written out because it carries most traffic."""
+        pack, width, colon, check = (
+            self._schema.pack_record,
+            self._schema.width,
+            self._colon,
+            self._check_doubled,
+        )
+
+        def fast(body: bytes) -> Rows:
+            rows = parse(body).rows
+            count = len(rows)
+            if body.count(colon) != width * count + 1:
+                check(body, count, 1)
+            if count == 1:
+                return Rows(pack(rows[0]), 1)
+            if not count:
+                raise _General
+            return Rows(b"".join(map(pack, rows)), count)
+
+        return fast
+
+    def _many(self, parse: Callable[[bytes], list[Any]], objects: bool, wrappers: int) -> Fast:  # noqa: FBT001
+        pack = self._schema.pack_record if objects else self._schema.pack_row
+        check = self._check_doubled
+
+        def fast(body: bytes) -> Rows:
+            rows = parse(body)
+            if not rows:
+                raise _General
+            if objects:
+                check(body, len(rows), wrappers)
+            return Rows(b"".join(map(pack, rows)), len(rows))
+
+        return fast
+
+    def _one_object(self) -> Fast:
+        parse, pack, check = (
+            msgspec.json.Decoder(self._schema.record).decode,
+            self._schema.pack_record,
+            self._check_doubled,
+        )
+
+        def fast(body: bytes) -> Rows:
+            data = pack(parse(body))
+            check(body, 1, 0)
+            return Rows(data, 1)
+
+        return fast
+
+    def _columns(self) -> Fast:
+        schema = self._schema
+        wrapper = msgspec.defstruct("Inputs", [("inputs", schema.columns)], forbid_unknown_fields=True)
+        parse = msgspec.json.Decoder(wrapper).decode
+        pack, names = schema.pack_row, [f"f{j}" for j in range(schema.width)]
+        if schema.signature.row_shape is not None:
+            return _leave
+
+        def fast(body: bytes) -> Rows:
+            inputs = cast("Any", parse(body)).inputs
+            columns = [getattr(inputs, name) for name in names]
+            count = len(columns[0])
+            if not count:
+                raise _General
+            self._check_doubled(body, 1, 1)
+            return Rows(b"".join(map(pack, zip(*columns, strict=True))), count)
+
+        return fast
+
+    def _split(self) -> Fast:
+        schema = self._schema
+        frame = msgspec.defstruct(
+            "Frame",
+            [("columns", list[str]), ("data", list[schema.row]), ("index", list[Any] | None, None)],  # type: ignore[name-defined]
+            forbid_unknown_fields=True,
+        )
+        parse = msgspec.json.Decoder(
+            msgspec.defstruct("Split", [("dataframe_split", frame)], forbid_unknown_fields=True)
+        ).decode
+        names, pack = schema.names, schema.pack_row
+
+        def fast(body: bytes) -> Rows:
+            found_frame = cast("Any", parse(body)).dataframe_split
+            rows = found_frame.data
+            if found_frame.columns != names or not rows:
+                raise _General
+            return Rows(b"".join(map(pack, rows)), len(rows))
+
+        return fast
+
+    def _check_doubled(self, body: bytes, rows: int, wrappers: int) -> None:
+        """Refuse a name that stands twice in an object.
+
+        An object parsed with all its names has one colon each; only another number of colons (also
+        inside text) is worth the slow look.
+        """
+        colons = body.count(self._colon) - wrappers
+        schema = self._schema
+        if colons not in {schema.width * rows, schema.required * rows}:
+            refuse_doubled(body)
+
+    # ---- general path
+
+    def _read(self, body: bytes) -> Rows:
+        value = self._parse(body)
+        rows = self._rows_of(value)
+        refuse_doubled(body)
+        return rows
+
+    def _rows_of(self, value: Any) -> Rows:
+        if isinstance(value, list):
+            return self._reader.read(value)
+        if not isinstance(value, dict):
+            raise InvalidInput(
+                f"found {found(value)}, expected rows", hint='send {"instances": [{"feature": value, …}]}'
+            )
+        named = [name for name in WRAPPERS if name in value]
+        features = self._schema.names
+        if not named or (value.keys() <= set(features)):
+            return self._reader.read([value])
+        for name in value:
+            if name not in named and not (name in PARAMETERS and value[name] in (None, {})):
+                raise InvalidInput(
+                    f"found {found(name)} beside {found(named[0])}, expected nothing else",
+                    hint="the model takes no parameters" if name in PARAMETERS else None,
+                )
+        if len(named) > 1:
+            raise InvalidInput(f"found both {found(named[0])} and {found(named[1])}, expected one of them")
+        return self._unwrap(named[0], value[named[0]])
+
+    def _unwrap(self, name: str, content: Any) -> Rows:
+        if name == "dataframe_split":
+            return self._read_split(content)
+        if name == "inputs" and isinstance(content, dict):
+            return self._read_columns(content)
+        if not isinstance(content, list):
+            expected = "a list of rows, or an object of columns" if name == "inputs" else "a list of rows"
+            raise InvalidInput(f"{found(name)}: found {found(content)}, expected {expected}")
+        return self._reader.read(content)
+
+    def _read_columns(self, columns: dict[str, Any]) -> Rows:
+        order = self._reader.order_of(list(columns), what='"inputs"')
+        length: int | None = None
+        for name, column in columns.items():
+            if not isinstance(column, list):
+                raise located(
+                    None, name, f"found {found(column)}, expected a list with one value per row"
+                )
+            if length is None:
+                length = len(column)
+            elif len(column) != length:
+                raise located(None, name, f"found {len(column)} values, expected {length} as in the others")
+        names = [name for name, at in zip(self._schema.names, order, strict=True) if at is not None]
+        lists = [columns[name] for name in names]
+        return self._reader.read(
+            dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)
+        )
+
+    def _read_split(self, frame: Any) -> Rows:
+        if not isinstance(frame, dict):
+            raise InvalidInput(f'"dataframe_split": found {found(frame)}, expected an object')
+        for name in frame:
+            if name not in {"columns", "data", "index"}:
+                raise InvalidInput(
+                    f'"dataframe_split": found {found(name)}, expected "columns", "data" and "index" only'
+                )
+        columns, data = frame.get("columns"), frame.get("data")
+        if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+            raise InvalidInput('"dataframe_split": expected "columns", a list of feature names')
+        if not isinstance(data, list):
+            raise InvalidInput('"dataframe_split": expected "data", a list of rows')
+        self._reader.order_of(columns, what='"columns"')
+        return self._reader.read(
+            dict(zip(columns, _row_of(number, row, len(columns)), strict=True))
+            for number, row in enumerate(data)
+        )
+
+    def _parse(self, body: bytes) -> Any:
+        """Return the body as plain values.
+
+        Raises:
+            InvalidInput: It is not JSON; where NaN or Infinity stands, the error names the cell.
+        """
+        if len(body) > BOMB_CHECK_BYTES:
+            self._refuse_bomb(body)
+        return parse_value(body, self._any, self._rows_of)
+
+    def _refuse_bomb(self, body: bytes) -> None:
+        """Refuse a large body that is mostly brackets: as Python lists it would take many times its size."""
+        if body.count(b"[") + body.count(b"{") < len(body) * BRACKET_SHARE_MAX:
+            return
+        try:
+            msgspec.json.decode(body, type=dict[str, list[self._schema.row]])  # type: ignore[name-defined]
+        except msgspec.DecodeError as error:
+            raise InvalidInput(f"the rows do not fit: {error}") from None
+        except RecursionError:
+            raise InvalidInput("the JSON is nested too deeply, expected rows") from None
+
+
+def parse_value(
+    text: bytes, parse: Callable[[bytes], Any], explain: Callable[[Any], Rows] | None = None
+) -> Any:
+    """Return one JSON value.
+
+    Args:
+        text: The bytes.
+        parse: A strict parser.
+        explain: Reads rows from a value; asked, for its error, where the strict parser failed on NaN,
+            Infinity or a number beyond float64.
+
+    Raises:
+        InvalidInput: The bytes are not JSON.
+    """
+    if not text.strip():
+        raise InvalidInput("the body is empty, expected rows as JSON")
+    try:
+        return parse(text)
+    except RecursionError:
+        raise InvalidInput("the JSON is nested too deeply, expected rows") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"the JSON is not UTF-8: byte {error.object[error.start]:#04x} at {error.start} of a text",
+            hint="encode the body as UTF-8",
+        ) from None
+    except msgspec.DecodeError as error:
+        if explain is not None and len(text) <= REFINE_BYTES_MAX:
+            _explain_numbers(text, explain)
+        hint = "encode the body as UTF-8 without a byte order mark" if not text[:1].isascii() else None
+        raise InvalidInput(f"not valid JSON: {error}", hint=hint) from None
+
+
+def _explain_numbers(text: bytes, explain: Callable[[Any], Rows]) -> None:
+    """Raise the error of the cell that holds NaN, Infinity or a number out of range, if that is the cause."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if not _holds_special(value):
+        return
+    explain(value)
+
+
+def _holds_special(value: Any) -> bool:
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, float) and not math.isfinite(part):
+            return True
+        if isinstance(part, list):
+            pending += part
+        elif isinstance(part, dict):
+            pending += part.values()
+    return False
+
+
+def refuse_doubled(text: bytes, *, row: int | None = None) -> None:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            names = [name for name, _ in pairs]
+            doubled = next(name for name in names if names.count(name) > 1)
+            raise located(row, doubled, "stands twice in one object, expected once")
+        return made
+
+    try:
+        json.loads(text, object_pairs_hook=unique)
+    except (ValueError, RecursionError):
+        return  # the strict parser took it; only doubled names are looked for here
+
+
+def _row_of(number: int, row: Any, width: int) -> list[Any]:
+    if not isinstance(row, list):
+        raise located(number, None, f"found {found(row)}, expected a list of {width} values")
+    if len(row) != width:
+        raise located(number, None, f"found {len(row)} values, expected {width}")
+    return row
+
+
+def _leave(_body: bytes) -> Rows:
+    raise _General
