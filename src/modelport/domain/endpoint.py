@@ -127,6 +127,8 @@ class EndpointNotes:
         revision: The route table that first carried the present state; 0 before.
         in_service_at: When it last became InService, UTC.
         deleting: A delete was asked for.
+        served: Variant name to Model name, of every variant that ever served here; tells whose captures lie
+            in a variant's folder.
     """
 
     weights: dict[str, float] = field(default_factory=dict)
@@ -135,6 +137,7 @@ class EndpointNotes:
     revision: int = 0
     in_service_at: datetime | None = None
     deleting: bool = False
+    served: dict[str, str] = field(default_factory=dict)
 
 
 EndpointConfig = Resource[EndpointConfigSpec, Nothing, Nothing]

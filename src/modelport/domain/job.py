@@ -98,11 +98,15 @@ class JobNotes:
         failed_rows_max: Rows that may fail before the job does.
         stop_requested: Somebody asked to stop it.
         detail: What the job's result says of itself.
+        attempts: Times it was started since it last made progress.
+        shards_done: How far it was at its last start.
     """
 
     failed_rows_max: int = 0
     stop_requested: bool = False
     detail: dict[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+    shards_done: int = 0
 
 
 @dataclass(frozen=True, slots=True)

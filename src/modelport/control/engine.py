@@ -1,0 +1,42 @@
+"""What the control plane asks of the place where jobs run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+
+class Engine(Protocol):
+    """Runs jobs and first loads of models. Implemented by `engines.local`."""
+
+    def start(self, folder: Path) -> None:
+        """Start the job of a folder, which holds `job.json`; nothing happens while it runs.
+
+        Raises:
+            OSError: The process cannot be started.
+        """
+        ...
+
+    def alive(self, folder: Path) -> bool:
+        """Return whether the folder's job runs, whoever started it."""
+        ...
+
+    def stop(self, folder: Path) -> None:
+        """Ask a job to stop, durably; by force when it was asked long ago. Called until it is not alive."""
+        ...
+
+    def interrupt(self, folders: Iterable[Path]) -> None:
+        """Let jobs save what they have and end without a result, so that they are resumed later."""
+        ...
+
+    def try_model(self, digest: str) -> str | None:
+        """Load and warm up a model once, in a process that it may crash.
+
+        Args:
+            digest: SHA-256 of the model's manifest.
+
+        Returns:
+            None when it works, else the reason in plain words.
+        """
+        ...

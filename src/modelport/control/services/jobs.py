@@ -1,0 +1,316 @@
+"""Batch and monitoring jobs: wishes for finite work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from modelport.control.services.models import check_approved, find_or_create_model
+from modelport.control.services.page import Page, bounded
+from modelport.control.services.registry import resolve
+from modelport.domain.endpoint import Endpoint, EndpointConfig
+from modelport.domain.errors import Conflict, InvalidInput, NotFound
+from modelport.domain.job import (
+    JobNotes,
+    JobStatus,
+    ProcessingJob,
+    ProcessingSpec,
+    ProcessingState,
+    TransformJob,
+    TransformSpec,
+    TransformState,
+)
+from modelport.domain.names import NAME_LENGTH_MAX, check_name, parse_version
+from modelport.domain.registry import Model, ModelPackage
+from modelport.domain.resource import Kind, Resource
+from modelport.stores.records.records import Records
+from modelport.stores.records.transaction import Transaction
+from modelport.wire.jobs import LOG_FILE, PROGRESS_FILE, RESULT_FILE, JobResult, Progress
+
+LOG_BYTES_MAX = 256 << 10
+JOB_KINDS = (Kind.TRANSFORM_JOB, Kind.PROCESSING_JOB)
+MONITOR = "monitor"
+ENVIRONMENT_TASK = "MODELPORT_TASK"
+ENVIRONMENT_ENDPOINT = "MODELPORT_ENDPOINT"
+ENVIRONMENT_SINCE = "MODELPORT_SINCE"
+ENVIRONMENT_UNTIL = "MODELPORT_UNTIL"
+
+Job = TransformJob | ProcessingJob
+
+
+class Jobs:
+    """Finite work.
+
+    Args:
+        records: Where wishes are kept.
+        folder: Folder of all job folders.
+        captures: Folder of captured traffic.
+        wake: Called after each new wish.
+    """
+
+    def __init__(self, records: Records, *, folder: Path, captures: Path, wake: Callable[[], None]) -> None:
+        self._records = records
+        self._folder = folder
+        self._captures = captures
+        self._wake = wake
+
+    def create_transform(
+        self, spec: TransformSpec, failed_rows_max: int = 0, *, principal: str
+    ) -> TransformJob:
+        """Wish that a Model score files.
+
+        Args:
+            spec: The wish. `model_name` is a Model, or a version as users write it: `flights:3`.
+            failed_rows_max: Rows that may fail before the job does.
+            principal: Who asks.
+
+        Raises:
+            InvalidInput: A name is not allowed, or a value is out of range.
+            NotFound: There is no such Model or version.
+            Refused: The version is not approved.
+            Conflict: The name is taken.
+        """
+        check_name(spec.transform_job_name, what="job")
+        if failed_rows_max < 0:
+            raise InvalidInput(f"failed_rows_max is {failed_rows_max}, expected at least 0")
+        join = "None" if spec.data_processing is None else spec.data_processing.join_source
+        if join not in ("None", "Input"):
+            raise InvalidInput(f"join source {join!r} is not known", hint="None or Input")
+        with self._records.transaction(principal=principal) as tx:
+            _check_free(tx, spec.transform_job_name)
+            model = _find_model(tx, spec.model_name)
+            job: TransformJob = Resource(
+                kind=Kind.TRANSFORM_JOB,
+                name=spec.transform_job_name,
+                parent=None,
+                spec=replace(spec, model_name=model.name),
+                status=TransformState(JobStatus.IN_PROGRESS),
+                modelport=JobNotes(failed_rows_max=failed_rows_max),
+                generation=1,
+                observed_generation=0,
+                created_at=tx.now,
+                modified_at=tx.now,
+            )
+            tx.create(job)
+            told = (
+                f"{model.modelport.model_version}: {spec.transform_input.data_source.s3_data_source.s3_uri}"
+            )
+            tx.event("create", Kind.TRANSFORM_JOB, job.name, told)
+        self._wake()
+        return job
+
+    def create_monitor(
+        self,
+        endpoint: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        name: str | None = None,
+        principal: str,
+    ) -> ProcessingJob:
+        """Wish that an endpoint's captured traffic be compared with its training data and labels.
+
+        Args:
+            endpoint: Whose traffic.
+            since: Start of the window, aware; None: all that is kept.
+            until: End of the window, aware; None: now.
+            name: Of the job; None: a fresh one.
+            principal: Who asks.
+
+        Raises:
+            InvalidInput: The name is not allowed, or the window is empty or without a time zone.
+            NotFound: There is no such endpoint.
+            Conflict: It captures nothing, or the name is taken.
+        """
+        for moment in (since, until):
+            if moment is not None and moment.tzinfo is None:
+                raise InvalidInput(
+                    f"time {moment.isoformat()} has no zone", hint="write 2013-07-01T00:00:00Z"
+                )
+        if since is not None and until is not None and since >= until:
+            raise InvalidInput(f"the window ends at {until.isoformat()}, before it begins")
+        with self._records.transaction(principal=principal) as tx:
+            check_captured(tx, tx.get(Kind.ENDPOINT, endpoint), self._captures)
+            name = check_name(name, what="job") if name else _free_job_name(tx, endpoint)
+            _check_free(tx, name)
+            environment = {ENVIRONMENT_TASK: MONITOR, ENVIRONMENT_ENDPOINT: endpoint}
+            for variable, moment in ((ENVIRONMENT_SINCE, since), (ENVIRONMENT_UNTIL, until)):
+                if moment is not None:
+                    environment[variable] = moment.astimezone(UTC).isoformat()
+            job: ProcessingJob = Resource(
+                kind=Kind.PROCESSING_JOB,
+                name=name,
+                parent=None,
+                spec=ProcessingSpec(name, environment),
+                status=ProcessingState(JobStatus.IN_PROGRESS),
+                modelport=JobNotes(),
+                generation=1,
+                observed_generation=0,
+                created_at=tx.now,
+                modified_at=tx.now,
+            )
+            tx.create(job)
+            tx.event("create", Kind.PROCESSING_JOB, name, f"monitor {endpoint}")
+        self._wake()
+        return job
+
+    def stop(self, name: str, *, kind: Kind | None = None, principal: str) -> Job:
+        """Wish that a job stop. Nothing happens when it is stopping already.
+
+        Raises:
+            NotFound: There is no such job.
+            Conflict: It has ended.
+        """
+        with self._records.transaction(principal=principal) as tx:
+            job = _find_job(tx, name, kind)
+            status = status_of(job)
+            if status not in (JobStatus.IN_PROGRESS, JobStatus.STOPPING):
+                raise Conflict(f"job {name!r} is {status.value}: it has ended")
+            if not job.modelport.stop_requested:
+                job = with_status(job, JobStatus.STOPPING)
+                job = replace(
+                    job,
+                    modelport=replace(job.modelport, stop_requested=True),
+                    generation=job.generation + 1,
+                    modified_at=tx.now,
+                )
+                tx.put(job)
+                tx.event("stop", job.kind, name)
+        self._wake()
+        return job
+
+    def describe(self, name: str, *, kind: Kind | None = None) -> Job:
+        """Return a job.
+
+        Args:
+            name: Of the job; unique among jobs of all kinds.
+            kind: Only of this kind; None: of any.
+
+        Raises:
+            NotFound: There is no such job.
+        """
+        with self._records.reading() as tx:
+            return _find_job(tx, name, kind)
+
+    def list(
+        self, *, kind: Kind = Kind.TRANSFORM_JOB, after: str | None = None, limit: int | None = None
+    ) -> Page[Job]:
+        """Return the jobs of a kind, by name."""
+        size = bounded(limit)
+        with self._records.reading() as tx:
+            found = tx.all(kind, after=after, limit=size + 1)
+        return Page(tuple(found[:size]), found[size - 1].name if len(found) > size else None)
+
+    def progress(self, name: str, *, kind: Kind | None = None) -> Progress:
+        """Return how far a job is, as it last said; nothing done when it has not said yet.
+
+        Raises:
+            NotFound: There is no such job.
+        """
+        job = self.describe(name, kind=kind)
+        folder = self._folder / job.name
+        result = read_result(folder)
+        return result.progress if result is not None else read_progress(folder)
+
+    def log(self, name: str, *, kind: Kind | None = None) -> str:
+        """Return the end of what a job wrote to its log.
+
+        Raises:
+            NotFound: There is no such job.
+        """
+        job = self.describe(name, kind=kind)
+        try:
+            with (self._folder / job.name / LOG_FILE).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - LOG_BYTES_MAX))
+                return file.read(LOG_BYTES_MAX).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+
+
+def read_result(folder: Path) -> JobResult | None:
+    """Return how the job of a folder ended; None while it has not."""
+    try:
+        return msgspec.json.decode((folder / RESULT_FILE).read_bytes(), type=JobResult)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def read_progress(folder: Path) -> Progress:
+    """Return how far the job of a folder is, as it last said."""
+    try:
+        return msgspec.json.decode((folder / PROGRESS_FILE).read_bytes(), type=Progress)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return Progress()
+
+
+def status_of(job: Job) -> JobStatus:
+    """Return where a job stands."""
+    if isinstance(job.status, TransformState):
+        return job.status.transform_job_status
+    return job.status.processing_job_status
+
+
+def with_status(job: Job, status: JobStatus) -> Job:
+    """Return a job that stands elsewhere."""
+    if isinstance(job.status, TransformState):
+        return replace(job, status=replace(job.status, transform_job_status=status))
+    return replace(job, status=replace(job.status, processing_job_status=status))
+
+
+def check_captured(tx: Transaction, endpoint: Endpoint, captures: Path) -> None:
+    """Refuse to work on traffic that nobody keeps.
+
+    Raises:
+        Conflict: The endpoint captures nothing and has captured nothing; the hint turns it on.
+    """
+    config: EndpointConfig | None = tx.find(Kind.ENDPOINT_CONFIG, endpoint.spec.endpoint_config_name)
+    capture = None if config is None else config.spec.data_capture_config
+    on = capture is not None and capture.enable_capture and capture.initial_sampling_percentage > 0
+    if on or (captures / endpoint.name).is_dir():
+        return
+    version = "NAME:VERSION"
+    if config is not None:
+        model: Model | None = tx.find(Kind.MODEL, config.spec.production_variants[0].model_name)
+        version = version if model is None else model.modelport.model_version
+    raise Conflict(
+        f"endpoint {endpoint.name!r} captures nothing",
+        hint=f"turn it on: modelport deploy {version} --endpoint {endpoint.name} --capture 100%",
+    )
+
+
+def _find_model(tx: Transaction, name: str) -> Model:
+    model: Model | None = None if set(name) & {":", "@"} else tx.find(Kind.MODEL, name)
+    if model is None:
+        return find_or_create_model(tx, resolve(tx, parse_version(name)))
+    package: ModelPackage | None = tx.find(Kind.MODEL_PACKAGE, model.modelport.model_version)
+    if package is None:
+        raise NotFound(f"model {name!r} points at {model.modelport.model_version}, which was deleted")
+    check_approved(package)
+    return model
+
+
+def _find_job(tx: Transaction, name: str, kind: Kind | None) -> Job:
+    for option in JOB_KINDS if kind is None else (kind,):
+        found: Job | None = tx.find(option, name)
+        if found is not None:
+            return found
+    raise NotFound(f"there is no job {name!r}", hint="`modelport jobs` lists what is there")
+
+
+def _check_free(tx: Transaction, name: str) -> None:
+    """Refuse a name that a job of any kind has: they share one folder of job folders."""
+    for kind in JOB_KINDS:
+        if tx.find(kind, name) is not None:
+            raise Conflict(f"job {name!r} exists already", hint="choose another name")
+
+
+def _free_job_name(tx: Transaction, endpoint: str) -> str:
+    number = tx.next_number("monitor")
+    suffix = f"-monitor-{number}"
+    return endpoint[: NAME_LENGTH_MAX - len(suffix)].rstrip("-") + suffix

@@ -1,0 +1,411 @@
+"""Groups, versions, approval and aliases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from modelport.control.services.page import Page, bounded
+from modelport.domain.endpoint import Endpoint, EndpointConfig
+from modelport.domain.errors import Conflict, Corrupted, InvalidInput, NotFound
+from modelport.domain.names import VersionReference, check_name
+from modelport.domain.registry import (
+    ApprovalStatus,
+    GroupNotes,
+    GroupSpec,
+    GroupStatus,
+    ModelPackage,
+    ModelPackageGroup,
+    PackageNotes,
+    PackageSpec,
+    PackageStatus,
+)
+from modelport.domain.resource import Kind, Resource, Tag
+from modelport.stores.records.records import Records
+from modelport.stores.records.transaction import Transaction
+from modelport.wire.manifest import MANIFEST_BYTES_MAX, PROOF, decode_manifest
+
+PROOF_BYTES_MAX = 64 << 10
+"""A larger proof is kept by its digest alone: describing a version must stay cheap."""
+
+
+class Artifacts(Protocol):
+    """What the registry needs of the artifact store."""
+
+    def has(self, digest: str) -> bool:
+        """Return whether the bytes are here."""
+        ...
+
+    def read(self, digest: str) -> bytes:
+        """Return the verified content."""
+        ...
+
+
+class Registry:
+    """Model versions.
+
+    Args:
+        records: Where they are kept.
+        artifacts: Where their files lie.
+    """
+
+    def __init__(self, records: Records, artifacts: Artifacts) -> None:
+        self._records = records
+        self._artifacts = artifacts
+
+    def create_group(
+        self, name: str, *, description: str | None = None, tags: Sequence[Tag] = (), principal: str
+    ) -> ModelPackageGroup:
+        """Make an empty group.
+
+        Raises:
+            InvalidInput: The name is not allowed.
+            Conflict: The name is taken.
+        """
+        check_name(name, what="model")
+        with self._records.transaction(principal=principal) as tx:
+            return _create_group(tx, name, description, tags)
+
+    def register_version(  # noqa: PLR0913 (each is one fact about a version; all but two are optional)
+        self,
+        group: str,
+        digest: str,
+        *,
+        approval: ApprovalStatus = ApprovalStatus.APPROVED,
+        framework: str | None = None,
+        estimator: str | None = None,
+        metrics: Mapping[str, float] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        tags: Sequence[Tag] = (),
+        parent_version: int | None = None,
+        description: str | None = None,
+        principal: str,
+    ) -> ModelPackage:
+        """Add the next version to a group, making the group when there is none.
+
+        Args:
+            group: Its name.
+            digest: SHA-256 of the manifest, which was uploaded before, with every file it names.
+            approval: Whether it may be deployed at once.
+            framework: For example `scikit-learn 1.9.1`.
+            estimator: Class of the final estimator.
+            metrics: Metric name to number.
+            metadata: Free words.
+            tags: AWS tags.
+            parent_version: The version it was trained to replace.
+            description: For people.
+            principal: Who asks.
+
+        Raises:
+            InvalidInput: The name is not allowed, or the digest does not name a manifest.
+            NotFound: The manifest, a file it names, or the parent version is not here.
+            Corrupted: The manifest's or the proof's bytes are damaged.
+        """
+        check_name(group, what="model")
+        with self._records.transaction(principal=principal) as tx:
+            # Inside the transaction, because retention deletes artifacts inside one: a file that is here
+            # now stays, once the version is.
+            files = self._check_files(digest)
+            owner: ModelPackageGroup | None = tx.find(Kind.MODEL_PACKAGE_GROUP, group)
+            if owner is None:
+                owner = _create_group(tx, group, None, ())
+            if parent_version is not None:
+                tx.get(Kind.MODEL_PACKAGE, f"{group}:{parent_version}")
+            version = owner.modelport.last_version + 1
+            tx.put(
+                replace(owner, modelport=replace(owner.modelport, last_version=version), modified_at=tx.now)
+            )
+            name = f"{group}:{version}"
+            package: ModelPackage = Resource(
+                kind=Kind.MODEL_PACKAGE,
+                name=name,
+                parent=group,
+                spec=PackageSpec(
+                    model_package_group_name=group,
+                    model_package_description=description,
+                    model_approval_status=approval,
+                    customer_metadata_properties=dict(metadata or {}),
+                    tags=tuple(tags),
+                ),
+                status=PackageStatus(model_package_version=version, model_approval_status=approval),
+                modelport=PackageNotes(
+                    digest=digest,
+                    files=files,
+                    framework=framework,
+                    estimator=estimator,
+                    parent_version=parent_version,
+                    metrics=dict(metrics or {}),
+                    proof=self._proof_summary(files),
+                ),
+                generation=1,
+                observed_generation=1,
+                created_at=tx.now,
+                modified_at=tx.now,
+            )
+            tx.create(package)
+            tx.event("register", Kind.MODEL_PACKAGE, name, f"{approval.value}, model {digest[:12]}")
+            return package
+
+    def version(self, reference: VersionReference) -> ModelPackage:
+        """Return the version a reference points at now.
+
+        Raises:
+            NotFound: There is no such group, version or alias.
+        """
+        with self._records.reading() as tx:
+            return resolve(tx, reference)
+
+    def versions(
+        self, group: str, *, after: str | None = None, limit: int | None = None
+    ) -> Page[ModelPackage]:
+        """Return the versions of a group, newest first.
+
+        Args:
+            group: Its name.
+            after: `next` of the page before.
+            limit: At most so many.
+
+        Raises:
+            NotFound: There is no such group.
+        """
+        with self._records.reading() as tx:
+            tx.get(Kind.MODEL_PACKAGE_GROUP, group)
+            found: list[ModelPackage] = tx.all(Kind.MODEL_PACKAGE, parent=group)
+        found.sort(key=lambda item: -item.status.model_package_version)
+        if after is not None:
+            if not after.isdecimal():
+                raise InvalidInput(f"page mark {after!r} is not one this list gave")
+            found = [item for item in found if item.status.model_package_version < int(after)]
+        size = bounded(limit)
+        items = tuple(found[:size])
+        return Page(items, str(items[-1].status.model_package_version) if len(found) > size else None)
+
+    def group(self, name: str) -> ModelPackageGroup:
+        """Return a group.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        with self._records.reading() as tx:
+            return tx.get(Kind.MODEL_PACKAGE_GROUP, name)
+
+    def groups(self, *, after: str | None = None, limit: int | None = None) -> Page[ModelPackageGroup]:
+        """Return all groups, by name."""
+        size = bounded(limit)
+        with self._records.reading() as tx:
+            found = tx.all(Kind.MODEL_PACKAGE_GROUP, after=after, limit=size + 1)
+        return Page(tuple(found[:size]), found[size - 1].name if len(found) > size else None)
+
+    def set_approval(
+        self,
+        reference: VersionReference,
+        status: ApprovalStatus,
+        description: str | None = None,
+        *,
+        principal: str,
+    ) -> ModelPackage:
+        """Approve or reject a version. What serves goes on serving; new wishes are checked.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        with self._records.transaction(principal=principal) as tx:
+            package = resolve(tx, reference)
+            before = package.status.model_approval_status
+            package = replace(
+                package,
+                status=replace(
+                    package.status, model_approval_status=status, approval_description=description
+                ),
+                modified_at=tx.now,
+            )
+            tx.put(package)
+            told = f"{before.value} → {status.value}" + (f": {description}" if description else "")
+            tx.event("approval", Kind.MODEL_PACKAGE, package.name, told)
+            return package
+
+    def set_alias(self, group: str, alias: str, version: int, *, principal: str) -> ModelPackageGroup:
+        """Let an alias point at a version. Moves no traffic: an alias is resolved when it is used.
+
+        Raises:
+            InvalidInput: The alias is not an allowed name.
+            NotFound: There is no such group or version.
+        """
+        check_name(alias, what="alias")
+        with self._records.transaction(principal=principal) as tx:
+            owner: ModelPackageGroup = tx.get(Kind.MODEL_PACKAGE_GROUP, group)
+            tx.get(Kind.MODEL_PACKAGE, f"{group}:{version}")
+            aliases = owner.modelport.aliases | {alias: version}
+            owner = replace(owner, modelport=replace(owner.modelport, aliases=aliases), modified_at=tx.now)
+            tx.put(owner)
+            tx.event("alias", Kind.MODEL_PACKAGE_GROUP, group, f"@{alias} → {version}")
+            return owner
+
+    def remove_alias(self, group: str, alias: str, *, principal: str) -> ModelPackageGroup:
+        """Forget an alias.
+
+        Raises:
+            NotFound: There is no such group or alias.
+        """
+        with self._records.transaction(principal=principal) as tx:
+            owner: ModelPackageGroup = tx.get(Kind.MODEL_PACKAGE_GROUP, group)
+            if alias not in owner.modelport.aliases:
+                raise NotFound(f"{group} has no alias {alias!r}", hint=_known_aliases(owner))
+            aliases = {name: version for name, version in owner.modelport.aliases.items() if name != alias}
+            owner = replace(owner, modelport=replace(owner.modelport, aliases=aliases), modified_at=tx.now)
+            tx.put(owner)
+            tx.event("unalias", Kind.MODEL_PACKAGE_GROUP, group, f"@{alias}")
+            return owner
+
+    def delete_version(self, reference: VersionReference, *, principal: str) -> None:
+        """Delete a version. Its number is never given again; its files go after a while.
+
+        Models that point at it and serve nowhere go with it.
+
+        Raises:
+            NotFound: There is no such version.
+            Conflict: An endpoint uses it, or an alias points at it.
+        """
+        with self._records.transaction(principal=principal) as tx:
+            package = resolve(tx, reference)
+            owner: ModelPackageGroup = tx.get(Kind.MODEL_PACKAGE_GROUP, str(package.parent))
+            number = package.status.model_package_version
+            pointing = [alias for alias, version in owner.modelport.aliases.items() if version == number]
+            if pointing:
+                raise Conflict(
+                    f"alias {owner.name}@{pointing[0]} points at {package.name}",
+                    hint=f"point it elsewhere first: modelport alias {owner.name}:VERSION {pointing[0]}",
+                )
+            models = [
+                model.name for model in tx.all(Kind.MODEL) if model.modelport.model_version == package.name
+            ]
+            users = endpoints_using(tx, models)
+            if users:
+                raise Conflict(
+                    f"{package.name} is used by endpoint {users[0]!r}",
+                    hint=f"deploy another version to it, or: modelport undeploy {users[0]}",
+                )
+            for model in models:
+                tx.remove(Kind.MODEL, model)
+                tx.event("delete", Kind.MODEL, model, f"with {package.name}")
+            tx.remove(Kind.MODEL_PACKAGE, package.name)
+            tx.event("delete", Kind.MODEL_PACKAGE, package.name)
+
+    def delete_group(self, name: str, *, principal: str) -> None:
+        """Delete an empty group.
+
+        Raises:
+            NotFound: There is none of that name.
+            Conflict: It has versions.
+        """
+        with self._records.transaction(principal=principal) as tx:
+            tx.get(Kind.MODEL_PACKAGE_GROUP, name)
+            held = tx.all(Kind.MODEL_PACKAGE, parent=name)
+            if held:
+                raise Conflict(
+                    f"group {name!r} has {len(held)} version{'s' if len(held) > 1 else ''}",
+                    hint=f"delete them first: modelport delete {held[0].name}",
+                )
+            tx.remove(Kind.MODEL_PACKAGE_GROUP, name)
+            tx.event("delete", Kind.MODEL_PACKAGE_GROUP, name)
+
+    def _check_files(self, digest: str) -> dict[str, str]:
+        content = self._artifacts.read(digest)
+        if len(content) > MANIFEST_BYTES_MAX:
+            raise InvalidInput(f"artifact {digest[:12]}… has {len(content)} bytes, too many for a manifest")
+        files = decode_manifest(content).files
+        for name, file in files.items():
+            if not self._artifacts.has(file):
+                raise NotFound(
+                    f"the manifest names {name} ({file[:12]}…), which was not uploaded",
+                    hint="upload it, then register again",
+                )
+        return files
+
+    def _proof_summary(self, files: Mapping[str, str]) -> dict[str, Any]:
+        if PROOF not in files:
+            return {}
+        content = self._artifacts.read(files[PROOF])
+        if len(content) > PROOF_BYTES_MAX:
+            return {}
+        try:
+            proof = json.loads(content)
+        except ValueError as error:
+            raise Corrupted(f"{PROOF} is not JSON: {error}", hint="register the model again") from error
+        return proof if isinstance(proof, dict) else {}
+
+
+def resolve(tx: Transaction, reference: VersionReference) -> ModelPackage:
+    """Return the version a reference points at, within a transaction.
+
+    Raises:
+        NotFound: There is no such group, version or alias; says which versions there are.
+    """
+    owner: ModelPackageGroup = tx.get(Kind.MODEL_PACKAGE_GROUP, reference.group)
+    if reference.version is not None:
+        version = reference.version
+    elif reference.alias is not None:
+        if reference.alias not in owner.modelport.aliases:
+            raise NotFound(f"{owner.name} has no alias {reference.alias!r}", hint=_known_aliases(owner))
+        version = owner.modelport.aliases[reference.alias]
+    else:
+        versions = [
+            item.status.model_package_version for item in tx.all(Kind.MODEL_PACKAGE, parent=owner.name)
+        ]
+        if not versions:
+            raise NotFound(
+                f"group {owner.name!r} has no versions",
+                hint=f"register one: modelport register PATH --name {owner.name}",
+            )
+        version = max(versions)
+    return tx.get(Kind.MODEL_PACKAGE, f"{owner.name}:{version}")
+
+
+def endpoints_using(tx: Transaction, models: Sequence[str]) -> list[str]:
+    """Return the names of endpoints whose wished or serving config has one of these Models."""
+    wanted = set(models)
+    users = []
+    for endpoint in tx.all(Kind.ENDPOINT):
+        for name in config_names(endpoint):
+            config: EndpointConfig | None = tx.find(Kind.ENDPOINT_CONFIG, name)
+            if config is None:
+                continue
+            variants = config.spec.production_variants + config.spec.shadow_production_variants
+            if wanted & {variant.model_name for variant in variants}:
+                users.append(endpoint.name)
+                break
+    return users
+
+
+def config_names(endpoint: Endpoint) -> set[str]:
+    """Return the configs an endpoint serves or wishes for."""
+    return {endpoint.spec.endpoint_config_name} | (
+        {endpoint.status.endpoint_config_name} if endpoint.status.endpoint_config_name else set()
+    )
+
+
+def _create_group(
+    tx: Transaction, name: str, description: str | None, tags: Sequence[Tag]
+) -> ModelPackageGroup:
+    group: ModelPackageGroup = Resource(
+        kind=Kind.MODEL_PACKAGE_GROUP,
+        name=name,
+        parent=None,
+        spec=GroupSpec(name, description, tuple(tags)),
+        status=GroupStatus(),
+        modelport=GroupNotes(),
+        generation=1,
+        observed_generation=1,
+        created_at=tx.now,
+        modified_at=tx.now,
+    )
+    tx.create(group)
+    tx.event("create", Kind.MODEL_PACKAGE_GROUP, name, description or "")
+    return group
+
+
+def _known_aliases(owner: ModelPackageGroup) -> str:
+    known = ", ".join(sorted(owner.modelport.aliases))
+    return f"it has: {known}" if known else f"set one: modelport alias {owner.name}:VERSION ALIAS"

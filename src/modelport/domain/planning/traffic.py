@@ -1,0 +1,242 @@
+"""What `deploy`, `promote` and a change of weights mean for the variants of a config."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from modelport.domain.endpoint import (
+    CaptureOption,
+    DataCaptureConfig,
+    EndpointConfigSpec,
+    ProductionVariant,
+)
+from modelport.domain.errors import Conflict, InvalidInput, NotFound
+
+WHOLE = 100.0
+
+
+def weights_of(config: EndpointConfigSpec, changed: Mapping[str, float]) -> dict[str, float]:
+    """Return the weight of each production variant.
+
+    Args:
+        config: The config, with its initial weights.
+        changed: Weights set after it was made; names it does not have are ignored.
+    """
+    return {
+        variant.variant_name: changed.get(variant.variant_name, variant.initial_variant_weight)
+        for variant in config.production_variants
+    }
+
+
+def shares_of(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the true share of each variant, 0 to 1; all 0 when no weight is positive."""
+    total = sum(weights.values())
+    return {name: weight / total if total > 0 else 0.0 for name, weight in weights.items()}
+
+
+def change_weights(current: Mapping[str, float], wished: Mapping[str, float]) -> dict[str, float]:
+    """Return all weights after some were changed.
+
+    Args:
+        current: Weight of each production variant.
+        wished: New weights, at least 0; variants left out keep theirs.
+
+    Raises:
+        InvalidInput: A variant is unknown, a weight is not a number of at least 0, or none is left above 0.
+    """
+    for name, weight in wished.items():
+        if name not in current:
+            raise InvalidInput(
+                f"there is no variant {name!r}", hint=f"variants: {', '.join(sorted(current))}"
+            )
+        if not (math.isfinite(weight) and weight >= 0):
+            raise InvalidInput(f"weight {weight!r} of variant {name!r} is not a number of at least 0")
+    merged = {**current, **wished}
+    if sum(merged.values()) <= 0:
+        raise InvalidInput(
+            "no variant would get any traffic: all weights are 0", hint="give one a weight above 0"
+        )
+    return merged
+
+
+def choose_variant_name(config: EndpointConfigSpec | None, group: str, version: int, model: str) -> str:
+    """Return the variant name of a version in a config: `v3`, or `GROUP-v3` where `v3` is another model."""
+    taken = (
+        {}
+        if config is None
+        else {
+            variant.variant_name: variant.model_name
+            for variant in config.production_variants + config.shadow_production_variants
+        }
+    )
+    short = f"v{version}"
+    if taken.get(short, model) == model:
+        return short
+    return f"{group[: 62 - len(short)]}-{short}"
+
+
+def add_variant(
+    base: EndpointConfigSpec | None,
+    weights: Mapping[str, float],
+    *,
+    name: str,
+    variant: str,
+    model: str,
+    traffic_percent: float | None,
+    shadow: bool,
+    capture_percent: float | None,
+) -> EndpointConfigSpec:
+    """Return the config of a deploy.
+
+    Args:
+        base: The config that serves now, None for a new endpoint.
+        weights: The weights it serves with.
+        name: Of the new config.
+        variant: Name of the new variant.
+        model: The Model behind it.
+        traffic_percent: Its true share, 0 to 100, the others scaled; None: it replaces all others.
+        shadow: It gets copies of the traffic beside the others, and answers nobody.
+        capture_percent: Share of requests to keep, 0 to 100; None keeps what is.
+
+    Raises:
+        InvalidInput: A percentage is out of range, or nothing would take the rest of the traffic.
+        Conflict: A shadow has nothing to shadow.
+    """
+    _check_percent(traffic_percent, "traffic")
+    _check_percent(capture_percent, "capture")
+    others = (
+        ()
+        if base is None
+        else tuple(item for item in base.production_variants if item.variant_name != variant)
+    )
+    shadows = (
+        ()
+        if base is None
+        else tuple(item for item in base.shadow_production_variants if item.variant_name != variant)
+    )
+    newcomer = ProductionVariant(variant, model)
+    if shadow:
+        if traffic_percent is not None:
+            raise InvalidInput(
+                "a shadow takes no share of the traffic", hint="leave out --traffic or --shadow"
+            )
+        if not others:
+            raise Conflict("there is no other variant to shadow", hint="deploy one first, without --shadow")
+        own = {item.variant_name: weights[item.variant_name] for item in others}
+        production = _weighted(others, own if sum(own.values()) > 0 else dict.fromkeys(own, 1.0))
+        shadows = (*shadows, newcomer)
+    elif traffic_percent is None:
+        production = (newcomer,)
+    else:
+        production = _share(others, weights, newcomer, traffic_percent)
+    return EndpointConfigSpec(
+        endpoint_config_name=name,
+        production_variants=production,
+        shadow_production_variants=shadows,
+        data_capture_config=_capture(base, capture_percent),
+    )
+
+
+def promote_variant(base: EndpointConfigSpec, *, name: str, variant: str) -> EndpointConfigSpec:
+    """Return the config in which one variant, until now one of several or a shadow, takes all traffic.
+
+    Args:
+        base: The config that serves now.
+        name: Of the new config.
+        variant: Which variant.
+
+    Raises:
+        NotFound: There is no such variant.
+    """
+    variants = {
+        item.variant_name: item for item in base.production_variants + base.shadow_production_variants
+    }
+    if variant not in variants:
+        raise NotFound(f"there is no variant {variant!r}", hint=f"variants: {', '.join(sorted(variants))}")
+    return EndpointConfigSpec(
+        endpoint_config_name=name,
+        production_variants=(replace(variants[variant], initial_variant_weight=1.0),),
+        shadow_production_variants=tuple(
+            item for item in base.shadow_production_variants if item.variant_name != variant
+        ),
+        data_capture_config=base.data_capture_config,
+    )
+
+
+def check_config(config: EndpointConfigSpec) -> None:
+    """Refuse a config that could not serve.
+
+    Raises:
+        InvalidInput: It has no variant, two of one name, a weight below 0, no weight above 0, or a capture
+            percentage or mode that is not one.
+    """
+    variants = config.production_variants + config.shadow_production_variants
+    if not config.production_variants:
+        raise InvalidInput("a config needs at least one production variant")
+    names = [variant.variant_name for variant in variants]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InvalidInput(f"two variants are named {doubled[0]!r}", hint="give each a name of its own")
+    change_weights(
+        dict.fromkeys(names, 0.0),
+        {item.variant_name: item.initial_variant_weight for item in config.production_variants},
+    )
+    for variant in variants:
+        weight = variant.initial_variant_weight
+        if not (math.isfinite(weight) and weight >= 0):
+            raise InvalidInput(f"weight of variant {variant.variant_name!r} is not a number of at least 0")
+        if variant.initial_instance_count < 1:
+            raise InvalidInput(f"instance count of variant {variant.variant_name!r} is not at least 1")
+    if config.data_capture_config is not None:
+        _check_capture(config.data_capture_config)
+
+
+def _check_capture(capture: DataCaptureConfig) -> None:
+    _check_percent(capture.initial_sampling_percentage, "capture")
+    if not capture.capture_options:
+        raise InvalidInput("capture options are empty", hint="Input, Output, or both")
+    for option in capture.capture_options:
+        if option.capture_mode not in ("Input", "Output", "InputAndOutput"):
+            raise InvalidInput(
+                f"capture mode {option.capture_mode!r} is not known", hint="Input, Output or InputAndOutput"
+            )
+
+
+def _share(
+    others: tuple[ProductionVariant, ...],
+    weights: Mapping[str, float],
+    newcomer: ProductionVariant,
+    percent: float,
+) -> tuple[ProductionVariant, ...]:
+    shares = shares_of({item.variant_name: weights[item.variant_name] for item in others})
+    if percent < WHOLE and sum(shares.values()) <= 0:
+        raise InvalidInput(
+            f"no other variant can take the remaining {WHOLE - percent:g} % of the traffic",
+            hint="leave out --traffic: the first version takes all of it",
+        )
+    scaled = {name: share * (WHOLE - percent) for name, share in shares.items()}
+    return (*_weighted(others, scaled), replace(newcomer, initial_variant_weight=percent))
+
+
+def _weighted(
+    variants: tuple[ProductionVariant, ...], weights: Mapping[str, float]
+) -> tuple[ProductionVariant, ...]:
+    return tuple(replace(item, initial_variant_weight=weights[item.variant_name]) for item in variants)
+
+
+def _capture(base: EndpointConfigSpec | None, percent: float | None) -> DataCaptureConfig | None:
+    if percent is None:
+        return None if base is None else base.data_capture_config
+    if percent == 0:
+        return None
+    return DataCaptureConfig(
+        initial_sampling_percentage=percent,
+        capture_options=(CaptureOption("Input"), CaptureOption("Output")),
+    )
+
+
+def _check_percent(percent: float | None, what: str) -> None:
+    if percent is not None and not 0 <= percent <= WHOLE:
+        raise InvalidInput(f"{what} {percent!r} is not a percentage from 0 to 100")

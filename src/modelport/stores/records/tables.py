@@ -1,0 +1,53 @@
+"""The tables. Documents are JSON text; times are RFC 3339 text in UTC of one width, so they sort as text.
+
+A change here needs a new file in `migrations/versions`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+# Names sort by their bytes on both databases, so that a page ends at the same place.
+_Name = String(160).with_variant(String(160, collation="C"), "postgresql")
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("kind", String(40), primary_key=True),
+    Column("name", _Name, primary_key=True),
+    Column("parent", _Name, nullable=True),
+    Column("spec", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("modelport", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("observed_generation", Integer, nullable=False),
+    Column("created_at", String(40), nullable=False),
+    Column("modified_at", String(40), nullable=False),
+    Column("digest", String(64), nullable=False),  # of the row's content: a flipped bit is seen
+    Column("lease_owner", String(200), nullable=True),
+    Column("lease_token", String(40), nullable=True),
+    Column("lease_until", Float, nullable=True),  # seconds since the epoch
+)
+Index("resources_parent", resources.c.kind, resources.c.parent)
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", String(40), nullable=False),
+    Column("principal", String(200), nullable=False),
+    Column("verb", String(40), nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("name", _Name, nullable=False),
+    Column("message", Text, nullable=False),
+)
+Index("events_of_resource", events.c.kind, events.c.name, events.c.sequence)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
