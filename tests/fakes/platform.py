@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -72,12 +73,13 @@ class Platform:
         self.stop()
 
     def launch(self, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start a supervisor without waiting for it."""
+        """Start a supervisor without waiting for it; a second one gets the ports of the first."""
         home, workers = str(self.layout.home), str(self.workers)
+        ports = [str(urlsplit(url).port or 0) for url in (self.control_url, self.inference_url)]
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "modelport.bootstrap", "supervisor", "--output", "json"),
-                *("--home", home, "--port", "0", "--inference-port", "0", "--workers", workers),
+                *("--home", home, "--port", ports[0], "--inference-port", ports[1], "--workers", workers),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
