@@ -1,0 +1,89 @@
+"""Faults done to a running platform, and what its users saw meanwhile. Tests assert, benches print."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import dataclass, field
+
+from fakes.bundles import truthful_bundle
+from fakes.platform import Platform, wait_for
+from fakes.truthful import Report, TruthfulLoad
+from fakes.wishes import AcknowledgedWishes
+
+ROUNDS = int(os.environ.get("MODELPORT_FAULT_ROUNDS", "0"))
+"""How often each fault is done; 0: the quick edition's few times."""
+
+ENDPOINT = "truthful"
+CONNECTIONS = 16
+SEED = 20130101
+
+
+@dataclass(slots=True)
+class Harm:
+    """What became of a platform that was harmed.
+
+    Args:
+        back_after_s: Seconds until the replacement was ready, for each kill.
+        load: What a truthful client saw.
+        lost: Acknowledged wishes that were not kept.
+        acknowledged: How many wishes were acknowledged.
+    """
+
+    back_after_s: list[float] = field(default_factory=list)
+    load: Report = field(default_factory=Report)
+    lost: list[str] = field(default_factory=list)
+    acknowledged: int = 0
+
+
+def rounds(quick: int) -> int:
+    """Return how often to do a fault."""
+    return ROUNDS or quick
+
+
+def serve_truthfully(platform: Platform, versions: int = 2) -> list[str]:
+    """Register versions of a truthful model and deploy the first; return the references."""
+    references = [platform.register("truthful", truthful_bundle(number)) for number in range(1, versions + 1)]
+    found = platform.deploy(references[0], ENDPOINT)
+    assert found["status"]["endpoint_status"] == "InService", found
+    return references
+
+
+def kill_repeatedly(platform: Platform, name: str, times: int) -> Harm:
+    """Kill -9 a process of the table at random moments, under load and while wishes come in."""
+    chance, harm = random.Random(SEED), Harm()
+    with AcknowledgedWishes(platform, name) as wishes, TruthfulLoad(platform.inference_url, ENDPOINT) as load:
+        for _ in range(times):
+            time.sleep(chance.uniform(0.05, 0.6))
+            harm.back_after_s.append(platform.kill_process(name))
+        time.sleep(0.2)
+    harm.load, harm.lost, harm.acknowledged = load.report, wishes.lost(), len(wishes.acknowledged)
+    return harm
+
+
+def kill_supervisor_repeatedly(platform: Platform, times: int) -> Harm:
+    """Kill -9 the supervisor at random moments and start the next; ready is its first right answer."""
+    chance, harm = random.Random(SEED), Harm()
+    with AcknowledgedWishes(platform, "supervisor") as wishes:
+        for _ in range(times):
+            with TruthfulLoad(platform.inference_url, ENDPOINT, connections=4, fresh=2):
+                time.sleep(chance.uniform(0.1, 0.8))
+                platform.kill()
+            started = time.monotonic()
+            platform.up()
+            wait_for(lambda: platform.invoke(ENDPOINT, [[1.0, 2.0]]).status_code == 200, what="an answer")
+            harm.back_after_s.append(time.monotonic() - started)
+    harm.lost, harm.acknowledged = wishes.lost(), len(wishes.acknowledged)
+    return harm
+
+
+def switch_repeatedly(platform: Platform, references: list[str], times: int) -> Report:
+    """Deploy one version after the other under load; return what a truthful client saw."""
+    with TruthfulLoad(
+        platform.inference_url, ENDPOINT, connections=CONNECTIONS, fresh=CONNECTIONS // 2
+    ) as load:
+        for number in range(1, times + 1):
+            found = platform.deploy(references[number % len(references)], ENDPOINT)
+            assert found["status"]["endpoint_status"] == "InService", found
+    return load.report
