@@ -163,9 +163,9 @@ class LocalEngine:
 
 
 def record_process(folder: Path, pid: int) -> None:
-    """Write down which process does the job; nothing happens when it has already ended."""
+    """Write down which process does the job; nothing happens when it has ended, or stands there."""
     identity = identify(pid)
-    if identity is not None:
+    if identity is not None and identity != _read_process(folder):
         write_durably(folder / PROCESS_FILE, msgspec.json.encode(identity))
         crash_point("job.process_written")
 

@@ -1,0 +1,71 @@
+"""The command line of the platform's own processes; people use `modelport`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from modelport.domain.errors import Conflict, InvalidInput, ModelportError, NotFound, Refused
+
+EXIT_CODES: dict[type[ModelportError], int] = {InvalidInput: 2, Refused: 4, NotFound: 5, Conflict: 6}
+"""What a start that failed exits with; the codes of the command line. Anything else: 1."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Be one process.
+
+    Args:
+        argv: Kind and arguments; None reads the command line.
+
+    Returns:
+        The exit code.
+    """
+    arguments = vars(_parser().parse_args(argv))
+    kind = arguments.pop("kind")
+    try:
+        return int(importlib.import_module(f"modelport.bootstrap.{kind}").run(**arguments))
+    except ModelportError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return next((code for family, code in EXIT_CODES.items() if isinstance(error, family)), 1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m modelport.bootstrap", allow_abbrev=False)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+
+    supervisor = kinds.add_parser("supervisor")
+    supervisor.add_argument("--home", type=Path)
+    supervisor.add_argument("--host")
+    supervisor.add_argument("--port", type=int)
+    supervisor.add_argument("--inference-port", type=int)
+    supervisor.add_argument("--workers", type=int)
+    supervisor.add_argument("--output", choices=("table", "json"), default="table")
+    supervisor.add_argument("--detached", action="store_true")
+    supervisor.add_argument("--stop-on-eof", action="store_true")
+
+    control = kinds.add_parser("control")
+    control.add_argument("--home", type=Path, required=True)
+    control.add_argument("--fd", type=int, required=True)
+
+    inference = kinds.add_parser("inference")
+    inference.add_argument("--home", type=Path, required=True)
+    inference.add_argument("--index", type=int, required=True)
+    inference.add_argument("--fd", type=int, required=True)
+
+    job = kinds.add_parser("job")
+    job.add_argument("folder", type=Path)
+    job.add_argument("--lock-fd", type=int)
+
+    canary = kinds.add_parser("canary")
+    canary.add_argument("--home", type=Path, required=True)
+    canary.add_argument("digest")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""One inference worker."""
+
+from __future__ import annotations
+
+import functools
+import socket
+from pathlib import Path
+
+from modelport.access.hosts import parse_allowed
+from modelport.access.principals import authenticate
+from modelport.bootstrap.engine import local_engine
+from modelport.bootstrap.home import saved_settings
+from modelport.bootstrap.supervised import announce_ready, open_tokens, tether
+from modelport.dataplane.config import WorkerConfig
+from modelport.dataplane.worker import run_worker
+from modelport.domain.clock import SystemClock
+
+
+def run(home: Path, index: int, fd: int) -> int:
+    """Serve predictions until asked to stop.
+
+    Args:
+        home: The platform's.
+        index: Which worker this is, from 0.
+        fd: An inherited listening socket.
+    """
+    tether()
+    settings, clock = saved_settings(home), SystemClock()
+    tokens = open_tokens(settings, clock)
+    config = WorkerConfig(
+        settings,
+        index,
+        allowed_hosts=parse_allowed(settings.allowed_hosts, settings.host),
+        authenticate=functools.partial(authenticate, tokens=tokens) if tokens else None,
+        try_model=local_engine(settings).try_model,
+    )
+    with socket.socket(fileno=fd) as listener:
+        run_worker(config, [listener], clock, on_ready=announce_ready)
+    return 0
