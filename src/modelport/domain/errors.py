@@ -15,6 +15,7 @@
     ├── Unavailable           try again later (`retry_after_s`)
     ├── Unreachable           no server answered
     ├── TimedOut              a wait ended before its goal
+    ├── ModelFailed           a model did not answer a request it had accepted
     └── Corrupted             stored bytes are not the bytes that were stored
 
 A message says what was found and what was expected; `hint` is the next thing to try.
@@ -148,6 +149,12 @@ class TimedOut(ModelportError):
     """A wait ended before its goal was reached."""
 
     code: ClassVar[str] = "timed_out"
+
+
+class ModelFailed(ModelportError):
+    """A model did not answer a request it had accepted; the request itself was understood."""
+
+    code: ClassVar[str] = "model_failed"
 
 
 class Corrupted(ModelportError):
