@@ -1,0 +1,25 @@
+"""What the supervisor starts."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from modelport.bootstrap.supervisor import process_table, worker_count
+from modelport.settings import Settings
+
+
+def test_table_holds_the_workers_and_one_control_process(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, workers=2, database_url="postgresql://u:secret@h/d")
+    with socket.socket() as control, socket.socket() as inference:
+        table = process_table(settings, control, inference)
+        assert [spec.name for spec in table] == ["inference-0", "inference-1", "control"]
+        assert {spec.fds for spec in table[:2]} == {(inference.fileno(),)}
+        assert table[2].fds == (control.fileno(),)
+    assert "secret" not in " ".join(word for spec in table for word in spec.argv)
+
+
+def test_workers_follow_the_cores_unless_told() -> None:
+    assert worker_count(Settings(workers=7)) == 7
+    assert 1 <= worker_count(Settings()) <= min(os.cpu_count() or 1, 4)
