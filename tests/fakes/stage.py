@@ -1,0 +1,87 @@
+"""The platform's processes without their supervisor: each started, armed to crash, started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fakes.platform import START_TIMEOUT_S, Platform, wait_for
+from modelport.bootstrap.home import make_folders, save_settings
+from modelport.bootstrap.supervisor import process_table
+from modelport.durable import CRASH_POINT_VARIABLE
+from modelport.settings import Settings
+from modelport.supervisor.child import Child
+from modelport.supervisor.listeners import bind_listener, listener_url
+
+CONTROL = "control"
+WORKER = "inference-0"
+
+
+class Stage(Platform):
+    """A platform of one worker and one control process that the test starts and ends itself.
+
+    Args:
+        home: An empty home.
+    """
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home, workers=1)
+        settings = Settings(home=home, port=0, inference_port=0, workers=1, drain_timeout_s=2.0)
+        make_folders(settings.layout)
+        save_settings(settings)
+        self._listeners = [bind_listener("127.0.0.1", 0, setting="--port") for _ in range(2)]
+        self.control_url, self.inference_url = (listener_url(listener) for listener in self._listeners)
+        self._specs = {spec.name: spec for spec in process_table(settings, *self._listeners)}
+        self._running: dict[str, Child] = {}
+        self.layout.endpoint_file.write_text(
+            json.dumps(
+                {"control_url": self.control_url, "inference_url": self.inference_url, "pid": os.getpid()}
+            )
+        )
+
+    def __enter__(self) -> Self:
+        self.start(WORKER)
+        self.start(CONTROL)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in list(self._running):
+            self.end(name)
+        self.stop()
+        for listener in self._listeners:
+            listener.close()
+
+    def start(self, name: str, *, crash_at: str | None = None, wait: bool = True) -> None:
+        """Start a process, armed or not; wait until it is ready, or has died of its arms."""
+        spec = self._specs[name]
+        env = {**spec.env, **({CRASH_POINT_VARIABLE: crash_at} if crash_at else {})}
+        child = Child(replace(spec, env=env))
+        self._running[name] = child
+        if wait:
+            wait_for(lambda: child.said_ready() or child.ended(), START_TIMEOUT_S, what=f"{name} ready")
+            assert crash_at or not child.ended(), self.logs()
+
+    def end(self, name: str) -> None:
+        """Kill a process."""
+        child = self._running.pop(name, None)
+        if child is not None:
+            child.send(signal.SIGKILL)
+            wait_for(child.ended, what=f"the end of {name}")
+            child.close()
+
+    def restart(self, name: str, *, crash_at: str | None = None) -> None:
+        """End a process, and start it armed or not."""
+        self.end(name)
+        self.start(name, crash_at=crash_at)
+
+    def died(self, name: str) -> bool:
+        """Return whether a process was killed by its crash point."""
+        child = self._running.get(name)
+        return child is not None and child.ended() == "killed by SIGKILL"
