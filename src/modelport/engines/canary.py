@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REASON_LENGTH_MAX = 500
+ALARM_AFTER_S = 1.0
 _OUTCOMES = {
     signal.SIGABRT: "it aborted the process that loaded it",
     signal.SIGSEGV: "it crashed the process that loaded it (segmentation fault)",
@@ -25,6 +26,7 @@ _OUTCOMES = {
     signal.SIGFPE: "it crashed the process that loaded it (arithmetic fault)",
     signal.SIGKILL: "the process that loaded it was killed, most likely because memory ran out",
     signal.SIGXCPU: "it used up its processor time while loading",
+    signal.SIGALRM: "it did not load and answer once in time",
 }
 
 
@@ -101,8 +103,10 @@ def read_outcome(code: int, said: bytes, complained: bytes) -> str | None:
 def limit_this_process(limits: CanaryLimits) -> None:
     """Bound what this process may use, for good: memory, processor time, no core file.
 
-    When the machine itself runs out of memory, this process is to be the first to go.
+    When the machine itself runs out of memory, this process is to be the first to go. When whoever
+    started it is gone and cannot end it, an alarm does.
     """
+    signal.setitimer(signal.ITIMER_REAL, limits.timeout_s + ALARM_AFTER_S)
     seconds = int(limits.timeout_s * (os.cpu_count() or 1)) + 1
     for kind, amount in (
         (resource.RLIMIT_CORE, 0),

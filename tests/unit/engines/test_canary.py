@@ -56,6 +56,16 @@ def test_memory_limit_holds() -> None:
     assert run(program) == "too big"
 
 
+def test_a_canary_ends_by_itself_when_nobody_is_left_to_end_it() -> None:
+    program = (
+        "import time; from modelport.engines import canary\n"
+        "canary.ALARM_AFTER_S = 0.0\n"
+        "canary.limit_this_process(canary.CanaryLimits(timeout_s=0.2, memory_bytes=1 << 30))\n"
+        "time.sleep(60)"
+    )
+    assert run(program) == "it did not load and answer once in time"
+
+
 def test_long_complaints_are_shortened() -> None:
     reason = read_outcome(-6, b"", b"x" * 10_000)
     assert reason is not None
