@@ -2,5 +2,5 @@
 
 Belongs here: running a graph, codecs (request bytes to float64 rows, outputs to reply bytes), the arithmetic
 of micro-batches, Arrow columns for batch jobs. Does not: sockets, routing, files of jobs, or any decision
-about which model answers. Read `model.py` first; `cells.py` has the rules by which one value becomes a number.
+about which model answers. Read `model.py` first; `cells.py` has the rules by which a value becomes a number.
 """

@@ -13,9 +13,7 @@ Every codec and the column encoder go back to these rules; generated fast paths 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -26,19 +24,13 @@ from numpy.typing import NDArray
 
 from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Feature, FeatureType, Signature, Value
+from modelport.runtime.numerals import BOOLEANS, parse_number
+from modelport.runtime.wording import found, quote
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 EXACT_BELOW = 2**53  # float64 holds every integer of smaller magnitude
 UNUSED = 0.0
-BOOLEANS = {"true": True, "True": True, "TRUE": True, "1": True} | {
-    "false": False,
-    "False": False,
-    "FALSE": False,
-    "0": False,
-}
-NUMERIC_TEXT = re.compile(r"[ \t]*[+-]?([0-9.]|inf|nan)[0-9a-z.+-]*[ \t]*", re.ASCII | re.IGNORECASE)
-FOUND_LENGTH_MAX = 80
 
 
 class Unfit(Exception):
@@ -117,7 +109,7 @@ class Cell:
         self.codes = Codes(feature) if feature.vocabulary is not None and feature.used else None
         if feature.used and self.codes is None and self.kind in {Kind.TEXT, Kind.MOMENT, Kind.MIXED}:
             raise InvalidInput(
-                f"the signature has no vocabulary for {feature.type} feature {_quote(feature.name)}",
+                f"the signature has no vocabulary for {feature.type} feature {quote(feature.name)}",
                 hint="register the model again",
                 feature=feature.name,
             )
@@ -147,25 +139,17 @@ class Cell:
         """
         if value is None:
             return self._missing("null")
-        kind = self.kind
         if isinstance(value, bool):
-            if kind not in {Kind.BOOLEAN, Kind.MIXED}:
-                raise self._unfit(value)
+            fits = self.kind in {Kind.BOOLEAN, Kind.MIXED}
         elif isinstance(value, int | float):
-            if kind is Kind.MOMENT:
-                return UNUSED
-            if kind in {Kind.TEXT, Kind.BOOLEAN} or not -math.inf < value < math.inf:
-                raise self._unfit(value)
-            if kind is Kind.INTEGER:
-                value = self._integer(value)
-        elif isinstance(value, str):
-            if kind not in {Kind.TEXT, Kind.MIXED, Kind.MOMENT}:
-                raise self._unfit(value)
-            if kind is Kind.MOMENT:
-                self._check_moment(value)
+            fits = self.kind not in {Kind.TEXT, Kind.BOOLEAN} and -math.inf < value < math.inf
         else:
+            fits = isinstance(value, str) and self.kind in {Kind.TEXT, Kind.MIXED, Kind.MOMENT}
+        if not fits:
             raise self._unfit(value)
-        return self._accept(value)
+        if self.kind is Kind.MOMENT and isinstance(value, str):
+            self._check_moment(value)
+        return self._accept(self._integer(value) if self.kind is Kind.INTEGER else value)
 
     def from_text(self, text: str) -> float:
         """Return the number of a CSV cell (without its quotes).
@@ -186,7 +170,7 @@ class Cell:
         elif kind is Kind.MIXED:
             return self._accept(self._spelled(text))
         elif kind is not Kind.TEXT:
-            number = _parse(text, whole=kind is Kind.INTEGER)
+            number = parse_number(text, whole=kind is Kind.INTEGER)
             if number is None:
                 raise self._unfit(text)
             return self.from_number(number)
@@ -261,12 +245,13 @@ class Cell:
     def _refused(self, value: Any) -> Unfit:
         """Word why a value of the right type is not accepted."""
         feature = self.feature
-        if self.codes is None or isinstance(value, float) and math.isinf(value):
+        if self.codes is None or (isinstance(value, float) and math.isinf(value)):
             return Unfit(f"found {found(value)}, expected {self.expected()} {_range(feature)}")
         known = feature.vocabulary or ()
         shown = ", ".join(found(each) for each in known[:5]) + (", …" if len(known) > 5 else "")
         return Unfit(
-            f"found {found(value)}, expected one of the {len(known)} categories of the training data ({shown})"
+            f"found {found(value)}, "
+            f"expected one of the {len(known)} categories of the training data ({shown})"
         )
 
     def expected(self) -> str:
@@ -351,55 +336,8 @@ def cells_of(signature: Signature) -> tuple[Cell, ...]:
     names = [feature.name for feature in signature.features]
     doubled = next((name for name in names if names.count(name) > 1), None) if _repeats(names) else None
     if doubled is not None:
-        raise InvalidInput(f"the signature names feature {_quote(doubled)} twice", feature=doubled)
+        raise InvalidInput(f"the signature names feature {quote(doubled)} twice", feature=doubled)
     return tuple(Cell(feature) for feature in signature.features)
-
-
-def located(row: int | None, feature: str | None, reason: str, *, hint: str | None = None) -> InvalidInput:
-    """Return the error of a cell, a row or a column: `row 3, feature "dep_hour": found …`.
-
-    Args:
-        row: Zero-based row, None when it concerns a whole column.
-        feature: Name of the feature, None when it concerns a whole row.
-        reason: Found and expected.
-        hint: The next step.
-    """
-    where = [f"row {row}"] if row is not None else []
-    if feature is not None:
-        where.append(f"feature {_quote(feature)}")
-    return InvalidInput(f"{', '.join(where)}: {reason}", hint=hint, row=row, feature=feature)
-
-
-def found(value: Any) -> str:
-    """Return a value as an error shows it: JSON, in ASCII, cut where it is long."""
-    if isinstance(value, str):
-        return _quote(value)
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return repr(value)
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**20:
-        return "an integer of more than 20 digits"
-    try:
-        return msgspec.json.encode(value).decode()
-    except (TypeError, ValueError):
-        return _quote(str(value))
-
-
-def _quote(text: str) -> str:
-    """Return the text quoted; what could break a log line or a header is escaped."""
-    shown = text if len(text) <= FOUND_LENGTH_MAX else text[:FOUND_LENGTH_MAX] + "…"
-    inner = "".join(
-        char if char.isprintable() and char != '"' else char.encode("unicode_escape").decode()
-        if char != '"'
-        else '\\"'
-        for char in shown
-    )
-    return f'"{inner}"'
 
 
 def _range(feature: Feature) -> str:
@@ -426,47 +364,6 @@ def _kind(feature: Feature) -> Kind:
         FeatureType.INT64: Kind.INTEGER,
         FeatureType.BOOL: Kind.BOOLEAN,
     }.get(feature.type, Kind.TEXT)
-
-
-def _parse(text: str, *, whole: bool) -> float | int | None:
-    """Read a number as CSV files write it; None when it is none.
-
-    Python's own readers also take `1_000` and digits of other scripts, which no CSV file means.
-    """
-    if not NUMERIC_TEXT.fullmatch(text):
-        return None
-    try:
-        if whole:
-            with suppress(ValueError):
-                return int(text)
-        number = float(text)
-    except ValueError:
-        return None
-    return None if math.isinf(number) and "n" not in text.lower() else number  # 1e999 is no infinity
-
-
-def read_number(text: str) -> float:
-    """Return a CSV cell's number.
-
-    Raises:
-        ValueError: It is none.
-    """
-    number = _parse(text, whole=False)
-    if number is None:
-        raise ValueError(text)
-    return float(number)
-
-
-def read_integer(text: str) -> int:
-    """Return a CSV cell's integer.
-
-    Raises:
-        ValueError: It is none.
-    """
-    number = _parse(text, whole=True)
-    if not isinstance(number, int):
-        raise ValueError(text)  # noqa: TRY004 - what int() raises
-    return number
 
 
 def _spell(value: Value) -> str:

@@ -16,14 +16,15 @@ import msgspec
 
 from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Output, Value
-from modelport.runtime.cells import read_integer, read_number
-from modelport.runtime.codecs.schema import Schema
+from modelport.runtime.codecs.schema import Schema, list_of
 from modelport.runtime.codecs.values import GeneralReader, finished
+from modelport.runtime.numerals import read_integer, read_number
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
 
 BOM = b"\xef\xbb\xbf"
 MORE_THAN_NUMBERS = (b"[", b'"', b"{", b"null")
+HEADERS_KEPT_MAX = 64
 Arrange = Callable[[Sequence[str]], Sequence[str]]
 
 
@@ -40,7 +41,8 @@ class CsvDecoder:
         self._header = header
         self._reader = GeneralReader(schema.cells)
         self._names = set(schema.names)
-        self._bare = msgspec.json.Decoder(list[schema.row]).decode  # type: ignore[name-defined]
+        self._arrangements: dict[tuple[str, ...], Arrange] = {}
+        self._bare = msgspec.json.Decoder(list_of(schema.row)).decode
         self._takes_bare = (
             schema.plain
             and header != "present"
@@ -88,7 +90,7 @@ class CsvDecoder:
         width, arrange = self._schema.width, None
         rows: list[list[str]] = []
         if self._is_header(first):
-            arrange = _arrange(self._reader.order_of(first, what="the header"))
+            arrange = self._arrangement(first)
             width = len(first)
         else:
             rows.append(first)
@@ -106,6 +108,15 @@ class CsvDecoder:
             except Exception:  # noqa: BLE001 - the general path takes more, and words the errors
                 packed.append(self._reader.read_cells(at, row, hint=self._hint(at)))
         return finished(packed)
+
+    def _arrangement(self, header: list[str]) -> Arrange:
+        key = tuple(header)
+        known = self._arrangements.get(key)
+        if known is None:
+            known = _arrange(self._reader.order_of(header, what="the header"))
+            if len(self._arrangements) < HEADERS_KEPT_MAX:
+                self._arrangements[key] = known
+        return known
 
     def _is_header(self, cells: list[str]) -> bool:
         if self._header is not None:

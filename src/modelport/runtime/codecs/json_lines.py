@@ -1,4 +1,4 @@
-"""`application/jsonlines`: one row per line, an object by feature name or a list in the order of the features.
+"""`application/jsonlines`: one row per line, an object by name or a list in the order of the features.
 
 Blank lines are skipped and not counted as rows.
 """

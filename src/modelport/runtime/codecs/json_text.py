@@ -24,10 +24,10 @@ from typing import Any, Literal, cast
 import msgspec
 
 from modelport.domain.errors import InvalidInput
-from modelport.runtime.cells import found, located
-from modelport.runtime.codecs.schema import Schema
+from modelport.runtime.codecs.schema import Schema, list_of, map_of
 from modelport.runtime.codecs.values import GeneralReader
 from modelport.runtime.rows import Rows
+from modelport.runtime.wording import found, located
 
 Wrapper = Literal["instances", "inputs", "dataframe_split", "dataframe_records"]
 WRAPPERS = ("instances", "inputs", "dataframe_split", "dataframe_records")
@@ -35,13 +35,14 @@ PARAMETERS = ("parameters", "params")  # of KServe, Vertex AI, MLflow: accepted 
 HEAD_BYTES = 16  # enough for `{"instances": [{`
 HEADS_MAX = 64
 SHAPE = re.compile(
-    rb'\s*(?:(?P<bare>\[)\s*(?P<first>[\[{])'
+    rb"\s*(?:(?P<bare>\[)\s*(?P<first>[\[{])"
     rb'|\{\s*"(?P<wrapper>instances|inputs|dataframe_records|dataframe_split)"\s*:\s*(?P<open>[\[{])\s*'
     rb"(?P<inner>[\[{]?))"
 )
 BOMB_CHECK_BYTES = 1 << 20  # larger bodies that fail are not parsed a second time when they are all brackets
 BRACKET_SHARE_MAX = 1 / 8
 REFINE_BYTES_MAX = 1 << 20
+ROW = re.compile(r"\[([0-9]{1,18})\]")  # in the path of a parser's error
 COLON = ord(":")
 
 Fast = Callable[[bytes], Rows]
@@ -103,8 +104,8 @@ class JsonDecoder:
         if form == "object":
             return self._one_object()
         if form == "bare":
-            kind = schema.record if brackets == "{" else schema.row
-            return self._many(msgspec.json.Decoder(list[kind]).decode, brackets == "{", 0)  # type: ignore[valid-type]
+            rows = list_of(schema.record if brackets == "{" else schema.row)
+            return self._many(msgspec.json.Decoder(rows).decode, brackets == "{", 0)
         if form == "dataframe_split" and brackets.startswith("{"):
             return self._split()
         if form == "inputs" and brackets.startswith("{"):
@@ -113,9 +114,9 @@ class JsonDecoder:
             return _leave
         kind = schema.record if brackets == "[{" else schema.row
         wrapper = msgspec.defstruct(
-            "Wrapper", [("rows", list[kind])], rename={"rows": form}, forbid_unknown_fields=True, gc=False
+            "Wrapper", [("rows", list_of(kind))], rename={"rows": form}, forbid_unknown_fields=True, gc=False
         )
-        parse = msgspec.json.Decoder(wrapper).decode
+        parse: Callable[[bytes], Any] = msgspec.json.Decoder(wrapper).decode
         if brackets == "[{":
             return self._wrapped_records(parse)
         return self._many(lambda body: parse(body).rows, False, 1)
@@ -193,7 +194,7 @@ class JsonDecoder:
         schema = self._schema
         frame = msgspec.defstruct(
             "Frame",
-            [("columns", list[str]), ("data", list[schema.row]), ("index", list[Any] | None, None)],  # type: ignore[name-defined]
+            [("columns", list[str]), ("data", list_of(schema.row)), ("index", list[Any] | None, None)],
             forbid_unknown_fields=True,
         )
         parse = msgspec.json.Decoder(
@@ -265,18 +266,14 @@ class JsonDecoder:
         length: int | None = None
         for name, column in columns.items():
             if not isinstance(column, list):
-                raise located(
-                    None, name, f"found {found(column)}, expected a list with one value per row"
-                )
+                raise located(None, name, f"found {found(column)}, expected a list with one value per row")
             if length is None:
                 length = len(column)
             elif len(column) != length:
                 raise located(None, name, f"found {len(column)} values, expected {length} as in the others")
         names = [name for name, at in zip(self._schema.names, order, strict=True) if at is not None]
         lists = [columns[name] for name in names]
-        return self._reader.read(
-            dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)
-        )
+        return self._reader.read(dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True))
 
     def _read_split(self, frame: Any) -> Rows:
         if not isinstance(frame, dict):
@@ -309,14 +306,18 @@ class JsonDecoder:
 
     def _refuse_bomb(self, body: bytes) -> None:
         """Refuse a large body that is mostly brackets: as Python lists it would take many times its size."""
-        if body.count(b"[") + body.count(b"{") < len(body) * BRACKET_SHARE_MAX:
+        lists, objects = body.count(b"["), body.count(b"{")
+        if lists + objects < len(body) * BRACKET_SHARE_MAX:
             return
+        rows = list_of(self._schema.record if objects > lists else self._schema.row)
+        whole = rows if body.lstrip()[:1] == b"[" else map_of(rows)
         try:
-            msgspec.json.decode(body, type=dict[str, list[self._schema.row]])  # type: ignore[name-defined]
-        except msgspec.DecodeError as error:
-            raise InvalidInput(f"the rows do not fit: {error}") from None
-        except RecursionError:
-            raise InvalidInput("the JSON is nested too deeply, expected rows") from None
+            msgspec.json.decode(body, type=whole)
+        except (msgspec.DecodeError, RecursionError) as error:
+            number = ROW.search(str(error))
+            raise InvalidInput(
+                f"the rows do not fit: {error}", row=int(number[1]) if number else None
+            ) from None
 
 
 def parse_value(
@@ -376,6 +377,16 @@ def _holds_special(value: Any) -> bool:
 
 
 def refuse_doubled(text: bytes, *, row: int | None = None) -> None:
+    """Refuse JSON in which a name stands twice in one object.
+
+    Args:
+        text: Valid JSON.
+        row: Its row, for the error.
+
+    Raises:
+        InvalidInput: There is one.
+    """
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) < len(pairs):

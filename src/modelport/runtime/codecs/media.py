@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a grammar's word, no secret
 MEDIA_TYPE = re.compile(rf"\s*({TOKEN})/({TOKEN})\s*", re.ASCII)
@@ -19,7 +18,7 @@ class MediaType:
     """A media type in lower case with its parameters."""
 
     name: str
-    parameters: Mapping[str, str] = MappingProxyType({})
+    parameters: Mapping[str, str]
 
 
 def parse_media_type(text: str) -> MediaType | None:
@@ -56,10 +55,10 @@ def choose(accept: str, offered: Sequence[str]) -> str | None:
         if not part.strip():
             continue
         media = parse_media_type(part)
-        quality = media.parameters.get("q", "1") if media is not None else ""
-        if media is None or not QUALITY.fullmatch(quality):
+        weight = media.parameters.get("q", "1") if media is not None else ""
+        if media is None or not QUALITY.fullmatch(weight):
             return None
-        ranges.append((media.name, float(quality)))
+        ranges.append((media.name, float(weight)))
     best, best_quality = None, 0.0
     for name in offered:
         quality = _quality(name, ranges)

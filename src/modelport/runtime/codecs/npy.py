@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.errors import InvalidInput
-from modelport.runtime.cells import Cell, Unfit, located
+from modelport.runtime.cells import Cell, Unfit
 from modelport.runtime.codecs.schema import Schema
 from modelport.runtime.codecs.values import GeneralReader
 from modelport.runtime.rows import Rows
+from modelport.runtime.wording import located
 
 MAGIC = b"\x93NUMPY"
 HEADER_BYTES_MAX = 10_000  # as numpy.lib.format: Python's own parser is not safe on longer ones
@@ -180,7 +181,9 @@ def _packed(columns: list[NDArray[np.float64]]) -> Rows:
 def _header_size(body: bytes) -> int:
     """Return where the array's bytes begin."""
     if body[:6] != MAGIC:
-        raise InvalidInput("the body is not a npy file: it does not begin with \\x93NUMPY", hint="use np.save")
+        raise InvalidInput(
+            "the body is not a npy file: it does not begin with \\x93NUMPY", hint="use np.save"
+        )
     major = body[6] if len(body) > 6 else 0
     if major not in {1, 2, 3}:
         raise InvalidInput(f"found npy format version {major}, expected 1, 2 or 3")
@@ -208,8 +211,7 @@ def _parse_header(header: bytes) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
         if not isinstance(fortran, bool):
             raise TypeError("fortran_order is neither True nor False")  # noqa: TRY301
         dtype = np.lib.format.descr_to_dtype(fields["descr"])
-    except Exception as error:
-        # literal_eval and dtype raise whatever their input makes them raise; all of it means one thing
+    except Exception as error:  # noqa: BLE001 - literal_eval and dtype raise whatever their input makes them
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InvalidInput(f"the npy header cannot be read: {reason}", hint="use np.save") from None
     if dtype.hasobject:

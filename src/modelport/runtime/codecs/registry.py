@@ -7,7 +7,6 @@ from typing import Protocol
 
 from modelport.domain.errors import NotAcceptable, UnsupportedMediaType
 from modelport.domain.signature import Signature
-from modelport.runtime.cells import found
 from modelport.runtime.codecs.csv_text import CsvDecoder, CsvEncoder
 from modelport.runtime.codecs.json_lines import JsonLinesDecoder, JsonLinesEncoder
 from modelport.runtime.codecs.json_reply import JsonEncoder
@@ -18,6 +17,7 @@ from modelport.runtime.codecs.npy_reply import NpyEncoder
 from modelport.runtime.codecs.schema import Schema
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
+from modelport.runtime.wording import found
 
 JSON = "application/json"
 CSV = "text/csv"

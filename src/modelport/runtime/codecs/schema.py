@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import struct
 import sys
+import types
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, cast
@@ -23,8 +25,10 @@ import msgspec
 from msgspec import Meta
 
 from modelport.domain.signature import Feature, Signature
-from modelport.runtime.cells import BOOLEANS, EXACT_BELOW, INT64_MAX, INT64_MIN, Cell, Kind, cells_of
+from modelport.runtime.cells import EXACT_BELOW, INT64_MAX, INT64_MIN, Cell, Kind, cells_of
+from modelport.runtime.numerals import BOOLEANS
 
+ESCAPED = re.compile(r'[\x00-\x1f"\\]')  # characters of a name that JSON spells in another way
 FLOAT_MAX = sys.float_info.max
 INT64_FLOAT_MAX = math.nextafter(2.0**63, 0.0)  # largest float64 that is an int64
 Pack = Callable[[Any], bytes]
@@ -59,18 +63,18 @@ class Schema:
         self.width = len(self.cells)
         self.required = sum(cell.used for cell in self.cells)
         self.moments = any(cell.kind is Kind.MOMENT for cell in self.cells)
-        types = [_json_type(cell) for cell in self.cells]
-        self.record = _struct("Record", self.cells, types)
-        self.columns = _struct("Columns", self.cells, [list[each] for each in types])  # type: ignore[valid-type]
+        kinds = [_json_type(cell) for cell in self.cells]
+        self.record = _struct("Record", self.cells, kinds)
+        self.columns = _struct("Columns", self.cells, [list_of(each) for each in kinds])
         self._pack = struct.Struct(f"<{self.width}d").pack
         self.plain = _plain(self.cells)
         self.row: Any
         self.pack_row: Pack
         if self.plain:
-            self.row = _nested(types[0], signature.row_shape or (self.width,))
+            self.row = _nested(kinds[0], signature.row_shape or (self.width,))
             self.pack_row = self._pack_plain(len(signature.row_shape or (self.width,)))
         else:
-            self.row = tuple[tuple(types)]  # type: ignore[misc]
+            self.row = tuple[tuple(kinds)]  # type: ignore[misc]
             self.pack_row = self._generate(
                 "pack_row", f"({_names(self.width)},) = r", [f"f{j}" for j in range(self.width)]
             )
@@ -141,8 +145,14 @@ def _names(width: int) -> str:
     return ", ".join(f"f{j}" for j in range(width))
 
 
-def _struct(name: str, cells: Sequence[Cell], types: Sequence[Any]) -> type[msgspec.Struct]:
-    """Return a struct with field `f<j>` for feature j; columns the model does not read are optional."""
+def _struct(name: str, cells: Sequence[Cell], types: Sequence[Any]) -> Any:
+    """Return a struct with field `f<j>` for feature j; columns the model does not read are optional.
+
+    msgspec compares names as they are spelled, so it takes none that JSON escapes. A signature with
+    such a name gets a type that no object fits: its objects are left to the general path.
+    """
+    if any(ESCAPED.search(cell.name) for cell in cells):
+        return bool
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
         (f"f{j}", kind) if cell.used else (f"f{j}", kind | None, None)
         for j, (cell, kind) in enumerate(zip(cells, types, strict=True))
@@ -157,9 +167,19 @@ def _struct(name: str, cells: Sequence[Cell], types: Sequence[Any]) -> type[msgs
     )
 
 
+def list_of(kind: Any) -> Any:
+    """Return the type of a list of values of a type made at run time."""
+    return types.GenericAlias(list, (kind,))
+
+
+def map_of(kind: Any) -> Any:
+    """Return the type of an object whose values have a type made at run time."""
+    return types.GenericAlias(dict, (str, kind))
+
+
 def _nested(kind: Any, shape: tuple[int, ...]) -> Any:
     for length in reversed(shape):
-        kind = Annotated[list[kind], Meta(min_length=length, max_length=length)]
+        kind = Annotated[list_of(kind), Meta(min_length=length, max_length=length)]
     return kind
 
 
@@ -207,7 +227,7 @@ def _number_type(cell: Cell) -> Any:
     feature = cell.feature
     if cell.codes is not None:
         return float if _small(feature) else int | float
-    limits: dict[str, float] = {}
+    limits: dict[str, Any] = {}
     if cell.bounded and not math.isinf(feature.lower):
         limits["ge"] = feature.lower
     if cell.bounded and not math.isinf(feature.upper):

@@ -5,14 +5,14 @@ Slower than the generated code by ten times and complete: it takes whatever the 
 
 from __future__ import annotations
 
-import difflib
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from modelport.domain.errors import InvalidInput
-from modelport.runtime.cells import UNUSED, Cell, Unfit, found, located
+from modelport.runtime.cells import UNUSED, Cell, Unfit
 from modelport.runtime.rows import Rows
+from modelport.runtime.wording import found, located, nearest
 
 NAMES_SHOWN_MAX = 20
 
@@ -86,12 +86,12 @@ class GeneralReader:
 
     def unknown(self, row: int | None, name: str, *, what: str = "the row") -> InvalidInput:
         """Return the error of a name that is no feature, with the nearest one as the hint."""
-        near = difflib.get_close_matches(name[:200], self._names, n=1)
+        near = nearest(name, self._names)
         shown = [cell.name for cell in self._cells[:NAMES_SHOWN_MAX]]
         more = ", …" if len(self._cells) > NAMES_SHOWN_MAX else ""
         hint = (
-            f"did you mean {found(near[0])}?"
-            if near
+            f"did you mean {near}?"
+            if near is not None
             else f"the features are {', '.join(map(found, shown))}{more}"
         )
         return located(row, name, f"found in {what}, but the model has no such feature", hint=hint)

@@ -1,0 +1,60 @@
+"""The same rows through every content type and form give the same matrix, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes import rows as forms
+from fakes.signatures import FLIGHT, FLIGHTS
+from hypothesis import given, settings
+
+from modelport.domain.signature import Signature
+from modelport.runtime.cells import cells_of
+from modelport.runtime.codecs import Codecs
+from modelport.runtime.columns import ColumnEncoder
+
+
+def by_the_rules(sample: forms.Sample) -> np.ndarray:
+    """Return the matrix as the rules of each cell say it, one value at a time."""
+    cells = cells_of(sample.signature)
+    return np.array([[cell.from_json(row[cell.name]) for cell in cells] for row in sample.rows])
+
+
+def decode_all(signature: Signature, rows: list[forms.Row]) -> dict[str, np.ndarray]:
+    codecs = Codecs(signature)
+    made: dict[str, np.ndarray] = {}
+    for content_type, write in {
+        "application/json": forms.as_json,
+        "application/jsonlines": forms.as_json_lines,
+        "text/csv": forms.as_csv,
+        "application/x-npy": forms.as_npy,
+    }.items():
+        for form, body in write(signature, rows).items():
+            header = "; header=absent" if form == "no header" else ""
+            decoded = codecs.decoder_for(content_type + header)(body)
+            assert decoded.count == len(rows)
+            made[f"{content_type}, {form}"] = decoded.matrix()
+    for form, batch in forms.as_arrow(signature, rows).items():
+        encoded = ColumnEncoder(signature, batch.schema.names).encode(batch)
+        assert encoded.failures == []
+        made[f"arrow, {form}"] = encoded.matrix
+    return made
+
+
+@given(forms.samples())
+@settings(max_examples=150, deadline=None)
+def test_every_form_of_the_same_rows_gives_the_same_bits(sample: forms.Sample) -> None:
+    expected = by_the_rules(sample)
+    for form, matrix in decode_all(sample.signature, sample.rows).items():
+        assert matrix.tobytes() == expected.tobytes(), form
+
+
+@pytest.mark.parametrize("count", [1, 2, 300])
+def test_flights_come_out_alike(count: int) -> None:
+    rows = [FLIGHT | {"dep_hour": j % 24, "temp": None if j % 3 else j / 7, "dest": "001"} for j in range(count)]
+    matrices = decode_all(FLIGHTS, rows)
+    first = next(iter(matrices.values()))
+    assert first.shape == (count, 13)
+    assert first[0, 2] == 10  # 001 is a category, not the number 1
+    for form, matrix in matrices.items():
+        assert matrix.tobytes() == first.tobytes(), form
