@@ -1,0 +1,108 @@
+"""Every named crash point, visited once: the process dies there, starts again, and nothing is lost or torn.
+
+The names are collected from the source. A point without a scenario fails the test, and so does one whose
+scenario does not reach it.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+import modelport
+from fakes.bundles import store_bundle, truthful_answer, truthful_bundle
+from fakes.platform import NotReached, Platform, wait_for
+from fakes.stage import CONTROL, WORKER, Stage
+from modelport.bootstrap import program
+from modelport.bootstrap.home import make_folders
+from modelport.durable import CRASH_POINT_VARIABLE
+from modelport.settings import Settings
+from modelport.stores.artifacts.local import LocalArtifacts
+from modelport.wire.jobs import JOB_FILE, RESULT_FILE, JobFile, JobResult, TransformWork
+
+pytestmark = pytest.mark.processes
+KILLED = -9
+ROWS = 400
+
+
+def crash_points() -> list[str]:
+    """Return every name given to `crash_point` in the source."""
+    found: list[str] = []
+    for path in sorted(Path(modelport.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "crash_point"
+            ):
+                name = node.args[0]
+                assert isinstance(name, ast.Constant), f"{path}:{node.lineno}: the name must be a literal"
+                found.append(str(name.value))
+    return found
+
+
+def points_of(*prefixes: str) -> list[str]:
+    """Return the crash points whose noun is one of these."""
+    return [name for name in crash_points() if name.partition(".")[0] in prefixes]
+
+
+def test_names_are_unique() -> None:
+    assert sorted(crash_points()) == sorted(set(crash_points()))
+
+
+# ── Jobs: a job's process alone ─────────────────────────────────────────────────────────────────
+
+
+def make_job(home: Path, output: str) -> Path:
+    """Prepare a batch job over two files that writes to `output`."""
+    layout = Settings(home=home).layout
+    make_folders(layout)
+    digest = store_bundle(LocalArtifacts(layout.artifacts), truthful_bundle(3))
+    inputs = home / "inputs"
+    inputs.mkdir()
+    for part in range(2):
+        lines = "".join(f"{row},{part}\n" for row in range(ROWS))
+        (inputs / f"part-{part}.csv").write_text("x0,x1\n" + lines)
+    folder = layout.jobs / "scoring"
+    folder.mkdir()
+    work = TransformWork(digest, "truthful:3", str(inputs), output)
+    (folder / JOB_FILE).write_bytes(msgspec.json.encode(JobFile("scoring", work)))
+    return folder
+
+
+def run_job(folder: Path, crash_at: str = "") -> int:
+    """Run the job's process to its end; return its exit code."""
+    environment = {**os.environ, CRASH_POINT_VARIABLE: crash_at}
+    done = subprocess.run(program("job", str(folder)), env=environment, check=False, capture_output=True)
+    return done.returncode
+
+
+@pytest.mark.parametrize("point", points_of("transform") + ["job.before_result", "job.after_result"])
+def test_a_job_that_crashes_finishes_when_started_again(point: str, tmp_path: Path) -> None:
+    remote = point == "transform.after_upload"
+    folder = make_job(tmp_path, "memory://out" if remote else str(tmp_path / "out"))
+    assert run_job(folder, point) == KILLED
+    assert run_job(folder) == 0
+    result = msgspec.json.decode((folder / RESULT_FILE).read_bytes(), type=JobResult)
+    assert result.status == "Completed"
+    if not remote:
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+            "_SUCCESS",
+            "_manifest.json",
+            "part-0.csv",
+            "part-1.csv",
+        ]
+        for part in range(2):
+            header, *answers = (tmp_path / "out" / f"part-{part}.csv").read_text().splitlines()
+            assert [float(answer) for answer in answers] == [
+                truthful_answer(3, [row, part]) for row in range(ROWS)
+            ]
