@@ -301,12 +301,23 @@ def to_arrays(signature: Signature, outputs: Outputs) -> list[pa.Array]:
         return _float_arrays(outputs.predictions)
     labels = signature.output.labels
     kind = _label_type(labels)
-    words = [_word(label) for label in labels] if kind == pa.string() else list(labels)
-    known = pa.array(words, kind)
-    arrays = [known.take(_from_numpy(outputs.label, pa.int64()))]
+    arrays = [_label_array(labels, kind).take(_from_numpy(outputs.label, pa.int64()))]
     if signature.output.probabilities:
         arrays += _float_arrays(outputs.probabilities)
     return arrays
+
+
+def _label_array(labels: tuple[Value, ...], kind: pa.DataType) -> pa.Array:
+    """Return the labels as an array; `pa.array` of a list would import pandas too."""
+    if kind == pa.string():
+        words = [_word(label).encode() for label in labels]
+        ends = np.cumsum([0, *map(len, words)], dtype=np.int32)
+        buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(words))]
+        return pa.Array.from_buffers(kind, len(words), buffers)
+    if kind == pa.bool_():
+        bits = np.packbits(np.array(labels, dtype=np.bool_), bitorder="little")
+        return pa.Array.from_buffers(kind, len(labels), [None, pa.py_buffer(bits)])
+    return _from_numpy(np.array(labels, np.int64 if kind == pa.int64() else np.float64), kind)
 
 
 def _float_arrays(table: NDArray[np.float64] | None) -> list[pa.Array]:
