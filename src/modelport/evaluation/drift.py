@@ -261,7 +261,8 @@ def _psi(expected: Integers, observed: Integers, alpha: float) -> tuple[float, f
 
 
 def _smooth(counts: Integers) -> Floats:
-    return (counts + SMOOTHING) / (counts.sum() + SMOOTHING * len(counts))
+    smooth: Floats = (counts + SMOOTHING) / (counts.sum() + SMOOTHING * len(counts))
+    return smooth
 
 
 def _chi_squared(freedom: int, alpha: float) -> float:
