@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
+from modelport.control.job_folder import read_log, read_progress
 from modelport.control.services.models import check_approved, find_or_create_model
 from modelport.control.services.page import Page, bounded
 from modelport.control.services.registry import resolve
+from modelport.control.work import ENDPOINT, MONITOR, SINCE, TASK, UNTIL, format_of
 from modelport.domain.endpoint import Endpoint, EndpointConfig
 from modelport.domain.errors import Conflict, InvalidInput, NotFound
 from modelport.domain.job import (
@@ -26,21 +25,14 @@ from modelport.domain.job import (
     TransformState,
 )
 from modelport.domain.names import NAME_LENGTH_MAX, check_name, parse_version
+from modelport.domain.planning.job import Job
 from modelport.domain.registry import Model, ModelPackage
 from modelport.domain.resource import Kind, Resource
 from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
-from modelport.wire.jobs import LOG_FILE, PROGRESS_FILE, RESULT_FILE, JobResult, Progress
+from modelport.wire.jobs import Progress
 
-LOG_BYTES_MAX = 256 << 10
 JOB_KINDS = (Kind.TRANSFORM_JOB, Kind.PROCESSING_JOB)
-MONITOR = "monitor"
-ENVIRONMENT_TASK = "MODELPORT_TASK"
-ENVIRONMENT_ENDPOINT = "MODELPORT_ENDPOINT"
-ENVIRONMENT_SINCE = "MODELPORT_SINCE"
-ENVIRONMENT_UNTIL = "MODELPORT_UNTIL"
-
-Job = TransformJob | ProcessingJob
 
 
 class Jobs:
@@ -81,6 +73,8 @@ class Jobs:
         join = "None" if spec.data_processing is None else spec.data_processing.join_source
         if join not in ("None", "Input"):
             raise InvalidInput(f"join source {join!r} is not known", hint="None or Input")
+        format_of(spec.transform_input.content_type)
+        format_of(spec.transform_output.accept)
         with self._records.transaction(principal=principal) as tx:
             _check_free(tx, spec.transform_job_name)
             model = _find_model(tx, spec.model_name)
@@ -138,8 +132,8 @@ class Jobs:
             check_captured(tx, tx.get(Kind.ENDPOINT, endpoint), self._captures)
             name = check_name(name, what="job") if name else _free_job_name(tx, endpoint)
             _check_free(tx, name)
-            environment = {ENVIRONMENT_TASK: MONITOR, ENVIRONMENT_ENDPOINT: endpoint}
-            for variable, moment in ((ENVIRONMENT_SINCE, since), (ENVIRONMENT_UNTIL, until)):
+            environment = {TASK: MONITOR, ENDPOINT: endpoint}
+            for variable, moment in ((SINCE, since), (UNTIL, until)):
                 if moment is not None:
                     environment[variable] = moment.astimezone(UTC).isoformat()
             job: ProcessingJob = Resource(
@@ -212,10 +206,7 @@ class Jobs:
         Raises:
             NotFound: There is no such job.
         """
-        job = self.describe(name, kind=kind)
-        folder = self._folder / job.name
-        result = read_result(folder)
-        return result.progress if result is not None else read_progress(folder)
+        return read_progress(self._folder / self.describe(name, kind=kind).name)
 
     def log(self, name: str, *, kind: Kind | None = None) -> str:
         """Return the end of what a job wrote to its log.
@@ -223,30 +214,7 @@ class Jobs:
         Raises:
             NotFound: There is no such job.
         """
-        job = self.describe(name, kind=kind)
-        try:
-            with (self._folder / job.name / LOG_FILE).open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - LOG_BYTES_MAX))
-                return file.read(LOG_BYTES_MAX).decode("utf-8", "replace")
-        except FileNotFoundError:
-            return ""
-
-
-def read_result(folder: Path) -> JobResult | None:
-    """Return how the job of a folder ended; None while it has not."""
-    try:
-        return msgspec.json.decode((folder / RESULT_FILE).read_bytes(), type=JobResult)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-
-
-def read_progress(folder: Path) -> Progress:
-    """Return how far the job of a folder is, as it last said."""
-    try:
-        return msgspec.json.decode((folder / PROGRESS_FILE).read_bytes(), type=Progress)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return Progress()
+        return read_log(self._folder / self.describe(name, kind=kind).name)
 
 
 def status_of(job: Job) -> JobStatus:

@@ -11,28 +11,10 @@ from typing import Any
 from modelport import __version__
 from modelport.domain.endpoint import Endpoint, EndpointStatus
 from modelport.domain.errors import Corrupted
+from modelport.domain.planning.rollout import WorkerView
 from modelport.domain.resource import Kind
 from modelport.settings import HomeLayout
 from modelport.stores.records.records import Records
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerState:
-    """What control knows of one inference worker.
-
-    Args:
-        index: Its place, from 0.
-        pid: Its process.
-        active_revision: The route table it serves; 0: none.
-        prepared_revision: The newest one it could serve at once.
-        failed: Digests of models it could not load, with the reason.
-    """
-
-    index: int
-    pid: int
-    active_revision: int
-    prepared_revision: int
-    failed: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +53,7 @@ class PlatformStatus:
     control_url: str | None
     inference_url: str | None
     processes: Any
-    workers: tuple[WorkerState, ...]
+    workers: tuple[WorkerView, ...]
     workers_expected: int
     active_revision: int
     unsettled: tuple[Unsettled, ...]
@@ -93,7 +75,7 @@ class Status:
         records: Records,
         layout: HomeLayout,
         *,
-        workers: Callable[[], Sequence[WorkerState]],
+        workers: Callable[[], Sequence[WorkerView]],
         workers_expected: int,
         active_revision: Callable[[], int],
     ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from modelport.domain.errors import Corrupted, InvalidInput, NotFound, PayloadTooLarge
@@ -115,6 +117,20 @@ class LocalArtifacts:
         """Remove an artifact; nothing happens when there is none."""
         self._place(digest).unlink(missing_ok=True)
         self._verified.pop(digest, None)
+
+    def stored_at(self, digest: str) -> datetime | None:
+        """Return when an artifact was last stored, aware, UTC; None when there is none."""
+        try:
+            return datetime.fromtimestamp(self._place(digest).stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
+
+    def clear_incoming(self, before: datetime) -> None:
+        """Remove what uploads left that were cut off before a time."""
+        for path in (self._folder / "incoming").glob("*"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before.timestamp():
+                    path.unlink()
 
     def digests(self) -> list[str]:
         """Return the digests of everything stored."""

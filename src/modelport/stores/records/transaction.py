@@ -108,6 +108,23 @@ class Transaction:
         query = select(resources.c.name).where(resources.c.kind == kind.value).order_by(resources.c.name)
         return list(self.connection.execute(query).scalars())
 
+    def digests(self, kind: Kind) -> dict[str, str]:
+        """Return the digest of each record of a kind, by name: tells cheaply which have changed."""
+        query = select(resources.c.name, resources.c.digest).where(resources.c.kind == kind.value)
+        return {row.name: row.digest for row in self.connection.execute(query)}
+
+    def unsettled(self, kind: Kind) -> list[str]:
+        """Return the names of a kind whose wish is newer than what their status speaks of, sorted."""
+        query = (
+            select(resources.c.name)
+            .where(
+                resources.c.kind == kind.value,
+                resources.c.observed_generation < resources.c.generation,
+            )
+            .order_by(resources.c.name)
+        )
+        return list(self.connection.execute(query).scalars())
+
     def create(self, resource: Resource[Any, Any, Any]) -> Resource[Any, Any, Any]:
         """Add a resource.
 

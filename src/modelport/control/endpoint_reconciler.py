@@ -1,0 +1,235 @@
+"""Makes the wishes about endpoints true: observe, ask the planners, act, write back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from modelport.control.canary import Canaries
+from modelport.control.ownership import Ownership
+from modelport.control.routes import RouteFiles
+from modelport.control.snapshot import Snapshot
+from modelport.domain.clock import Clock
+from modelport.domain.endpoint import Endpoint
+from modelport.domain.planning.endpoint import (
+    Action,
+    Observed,
+    Remove,
+    Settle,
+    TrialState,
+    TryModel,
+    Want,
+    plan,
+)
+from modelport.domain.planning.rollout import (
+    Abandon,
+    Activate,
+    Publish,
+    Rollout,
+    WorkerView,
+    broken_models,
+    decide,
+    enough_workers,
+    is_lagging,
+    judge,
+)
+from modelport.domain.planning.routes import change_table, digests_of
+from modelport.domain.routes import EndpointRoute, RouteTable
+from modelport.durable import crash_point
+from modelport.stores.records.records import Records
+
+REVISIONS = "route_revision"
+ACTIVATE_TIMEOUT_S = 10.0
+RESYNC_S = 1.0
+
+_log = structlog.get_logger("modelport.endpoints")
+
+
+class Workers(Protocol):
+    """The live workers, as the feed knows them."""
+
+    def workers(self) -> Sequence[WorkerView]:
+        """Return them, by their place."""
+        ...
+
+    def prepare(self, revision: int) -> None:
+        """Ask all of them to prepare a table."""
+        ...
+
+    def activate(self, revision: int) -> None:
+        """Tell all of them that a table serves."""
+        ...
+
+    def abandon(self, revision: int) -> None:
+        """Stop asking for a table."""
+        ...
+
+    def drop(self, index: int) -> None:
+        """Close the connection of one that does not answer."""
+        ...
+
+
+class EndpointReconciler:
+    """Endpoints and the one table all workers serve by.
+
+    Args:
+        records: Where wishes are kept.
+        ownership: Which of them this process may write back.
+        files: The tables on disk.
+        workers: The live workers.
+        canaries: First loads of models.
+        clock: Time.
+        workers_expected: How many workers there should be.
+        prepare_timeout_s: Seconds a worker may take to load what a table adds.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        ownership: Ownership,
+        files: RouteFiles,
+        workers: Workers,
+        canaries: Canaries,
+        *,
+        clock: Clock,
+        workers_expected: int,
+        prepare_timeout_s: float,
+    ) -> None:
+        self._records = records
+        self._ownership = ownership
+        self._files = files
+        self._workers = workers
+        self._canaries = canaries
+        self._clock = clock
+        self._expected = workers_expected
+        self._prepare_timeout_s = prepare_timeout_s
+        self._snapshot = Snapshot(records)
+        self._active = files.active()
+        self._next: RouteTable | None = None
+        self._rollout: Rollout | None = None
+        started = clock.monotonic()
+        self._published_at = self._activated_at = self._complete_at = started
+
+    @property
+    def active(self) -> RouteTable:
+        """Return the table that serves."""
+        return self._active
+
+    def step(self) -> float:
+        """Do what can be done now; return the seconds after which to look again, 0: at once."""
+        self._snapshot.refresh()
+        observed = self._observe()
+        wanted: dict[str, EndpointRoute | None] = {}
+        changed = False
+        endpoints = self._snapshot.endpoints()
+        for endpoint in endpoints:
+            config = self._snapshot.config(endpoint.spec.endpoint_config_name)
+            models = self._snapshot.models(config)
+            actions = plan(endpoint, config, models, observed, self._clock.now())
+            if actions and not self._ownership.hold(endpoint):
+                changed |= self._ownership.holds(endpoint)  # it was written in between: look again
+                continue
+            for action in actions:
+                changed |= self._act(endpoint, action, wanted)
+        known = {endpoint.name for endpoint in endpoints} | self._snapshot.damaged
+        wanted |= {route.endpoint: None for route in self._active.endpoints if route.endpoint not in known}
+        changed |= self._advance(observed, wanted)
+        for digest, trial in observed.trials.items():
+            if trial.state is TrialState.FAILED:
+                self._canaries.forget(digest)  # whoever needed it has said so by now; a new wish tries anew
+        return 0.0 if changed else RESYNC_S
+
+    def _observe(self) -> Observed:
+        workers = self._workers.workers()
+        now = self._clock.monotonic()
+        if len(workers) >= self._expected:
+            self._complete_at = now
+        enough = enough_workers(workers, expected=self._expected, short_s=now - self._complete_at)
+        rollout = self._rollout
+        if rollout is not None:
+            rollout = judge(
+                rollout,
+                workers,
+                enough=enough,
+                waited_s=now - self._published_at,
+                timeout_s=self._prepare_timeout_s,
+            )
+        lagging = is_lagging(self._active.revision, workers)
+        if lagging:
+            self._drop_silent(workers, now - self._activated_at)
+        return Observed(
+            active=self._active,
+            everywhere=enough and not lagging,
+            lagging=lagging,
+            rollout=rollout,
+            trials=self._canaries.trials(),
+            broken=broken_models(self._active, workers),
+        )
+
+    def _drop_silent(self, workers: Sequence[WorkerView], waited_s: float) -> None:
+        """Let go of workers that were told to activate and do not: they no longer count."""
+        for worker in workers:
+            if worker.active_revision >= self._active.revision:
+                continue
+            ready = worker.prepared_revision >= self._active.revision
+            if waited_s >= (ACTIVATE_TIMEOUT_S if ready else self._prepare_timeout_s):
+                _log.warning("worker.silent", index=worker.index, revision=self._active.revision)
+                self._workers.drop(worker.index)
+
+    def _act(self, endpoint: Endpoint, action: Action, wanted: dict[str, EndpointRoute | None]) -> bool:
+        if isinstance(action, TryModel):
+            self._canaries.start(action.digest)
+            return False
+        if isinstance(action, Want):
+            wanted[action.endpoint] = action.route
+            return False
+        if isinstance(action, Settle):
+            crash_point("endpoint.before_settle")
+            if self._ownership.write_back(action.endpoint, action.message):
+                _log.info("endpoint.settled", endpoint=endpoint.name, message=action.message)
+            return True
+        assert isinstance(action, Remove)  # noqa: S101 (the type checker needs to know that these are all)
+        crash_point("endpoint.before_remove")
+        if self._ownership.remove(action.endpoint, "gone"):
+            _log.info("endpoint.gone", endpoint=endpoint.name)
+        return True
+
+    def _advance(self, observed: Observed, wanted: dict[str, EndpointRoute | None]) -> bool:
+        """Take the next step with the tables; return whether to look again at once."""
+        step = decide(observed.active, observed.rollout, wanted, observed.broken)
+        if isinstance(step, Publish):
+            with self._records.transaction() as tx:
+                revision = tx.next_number(REVISIONS, at_least=self._newest() + 1)
+            table = change_table(self._active, step.changes, revision)
+            self._files.publish(table)
+            adds = bool(digests_of(step.changes.values()) - self._active.digests())
+            self._next = table
+            self._rollout = Rollout(revision, step.changes, adds=adds)
+            self._published_at = self._clock.monotonic()
+            self._workers.prepare(revision)
+            _log.info("routes.published", revision=revision, endpoints=sorted(step.changes))
+        elif isinstance(step, Activate) and self._next is not None:
+            crash_point("routes.before_activate")
+            self._files.activate(step.revision)
+            self._active, self._next, self._rollout = self._next, None, None
+            self._activated_at = self._clock.monotonic()
+            self._workers.activate(step.revision)
+            self._files.prune(step.revision)
+            _log.info("routes.activated", revision=step.revision)
+        elif isinstance(step, Abandon):
+            failed = observed.rollout
+            if failed is not None and failed.digest is not None:
+                self._canaries.forget(failed.digest)  # its first load proved too little
+            self._workers.abandon(step.revision)
+            self._next = self._rollout = None
+            _log.warning(
+                "routes.abandoned",
+                revision=step.revision,
+                reason="not wanted any more" if failed is None else failed.reason,
+            )
+        return step is not None
+
+    def _newest(self) -> int:
+        return max(self._files.newest_revision(), self._active.revision)

@@ -1,0 +1,134 @@
+"""The control plane, put together: services for the doors, and the loop behind them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelport.control import retention
+from modelport.control.canary import Canaries
+from modelport.control.endpoint_reconciler import EndpointReconciler
+from modelport.control.engine import Engine
+from modelport.control.feed import Feed
+from modelport.control.job_reconciler import JobReconciler
+from modelport.control.loop import Loop
+from modelport.control.ownership import Ownership
+from modelport.control.retention import Retention
+from modelport.control.routes import RouteFiles
+from modelport.control.services import registry
+from modelport.control.services.endpoints import Endpoints
+from modelport.control.services.events import Events
+from modelport.control.services.jobs import Jobs
+from modelport.control.services.labels import Labels
+from modelport.control.services.registry import Registry
+from modelport.control.services.status import Status
+from modelport.domain.clock import Clock
+from modelport.settings import Settings
+from modelport.stores.records.records import Records, sqlite_url
+
+HANGING_S = 30.0
+
+
+class Artifacts(registry.Artifacts, retention.Artifacts, Protocol):
+    """What the control plane needs of the artifact store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the doors may call."""
+
+    registry: Registry
+    endpoints: Endpoints
+    jobs: Jobs
+    labels: Labels
+    events: Events
+    status: Status
+
+
+class ControlPlane:
+    """Accepts wishes and makes them true.
+
+    Args:
+        settings: The home and every limit.
+        artifacts: The artifact store.
+        engine: Where jobs and first loads run.
+        clock: Time.
+        workers_expected: How many inference workers there should be.
+
+    Raises:
+        InvalidInput: The database URL cannot be used.
+        Conflict: Another control process works on the database, or a newer release wrote it.
+        Unavailable: The database does not answer.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        artifacts: Artifacts,
+        engine: Engine,
+        clock: Clock,
+        workers_expected: int,
+    ) -> None:
+        layout = settings.layout
+        wake = threading.Event()
+        self.records = Records(settings.database_url or sqlite_url(layout.database), clock)
+        files = RouteFiles(layout.routes)
+        self._feed = Feed(layout.feed_socket, files.active().revision, wake.set)
+        ownership = Ownership(self.records, clock, str(layout.home))
+        self._endpoints = EndpointReconciler(
+            self.records,
+            ownership,
+            files,
+            self._feed,
+            Canaries(engine, layout.marks, wake.set),
+            clock=clock,
+            workers_expected=workers_expected,
+            prepare_timeout_s=2 * settings.canary_timeout_s,
+        )
+        jobs = JobReconciler(
+            self.records, ownership, engine, folder=layout.jobs, captures=layout.captures, clock=clock
+        )
+        sweeper = Retention(
+            self.records,
+            artifacts,
+            files,
+            labels=layout.labels,
+            label_age_days=settings.capture_max_age_days,
+            clock=clock,
+        )
+        self.loop = Loop((self._endpoints, jobs, sweeper), clock=clock, wake=wake)
+        self.services = Services(
+            registry=Registry(self.records, artifacts),
+            endpoints=Endpoints(self.records, wake.set),
+            jobs=Jobs(self.records, folder=layout.jobs, captures=layout.captures, wake=wake.set),
+            labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
+            events=Events(self.records),
+            status=Status(
+                self.records,
+                layout,
+                workers=self._feed.workers,
+                workers_expected=workers_expected,
+                active_revision=lambda: self._endpoints.active.revision,
+            ),
+        )
+
+    def start(self) -> None:
+        """Listen to the workers and begin to make wishes true.
+
+        Raises:
+            OSError: The feed's socket cannot be made.
+        """
+        self._feed.start()
+        self.loop.start()
+
+    def ready(self) -> bool:
+        """Return whether wishes come true: the loop passes, and does not fail each time."""
+        return self.loop.idle_s() < HANGING_S
+
+    def close(self) -> None:
+        """Stop. Workers go on serving, jobs go on working."""
+        self.loop.close()
+        self._feed.close()
+        self.records.close()

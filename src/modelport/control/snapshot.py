@@ -1,0 +1,75 @@
+"""What is wished, read anew in each pass but only where it changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from modelport.domain.endpoint import Endpoint, EndpointConfig
+from modelport.domain.errors import Corrupted
+from modelport.domain.registry import Model
+from modelport.domain.resource import Kind
+from modelport.stores.records.records import Records
+from modelport.stores.records.transaction import Transaction
+
+_log = structlog.get_logger("modelport.snapshot")
+
+
+class Snapshot:
+    """Endpoints, configs and Models as of the last `refresh`. A record is known by its digest.
+
+    Args:
+        records: Where they are kept.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._known: dict[Kind, dict[str, tuple[str, Any]]] = {
+            kind: {} for kind in (Kind.ENDPOINT, Kind.ENDPOINT_CONFIG, Kind.MODEL)
+        }
+        self.damaged: frozenset[str] = frozenset()
+
+    def refresh(self) -> None:
+        """Look again. Endpoints whose record is damaged are left out and named in `damaged`."""
+        damaged = set()
+        with self._records.reading() as tx:
+            for kind, known in self._known.items():
+                digests = tx.digests(kind)
+                for name in known.keys() - digests.keys():
+                    del known[name]
+                for name, digest in digests.items():
+                    if name not in known or known[name][0] != digest:
+                        known[name] = (digest, _read(tx, kind, name))
+                    if kind is Kind.ENDPOINT and known[name][1] is None:
+                        damaged.add(name)
+        self.damaged = frozenset(damaged)
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints, by name."""
+        known = self._known[Kind.ENDPOINT]
+        return [known[name][1] for name in sorted(known) if known[name][1] is not None]
+
+    def config(self, name: str) -> EndpointConfig | None:
+        """Return a config, None when there is none."""
+        found: EndpointConfig | None = self._known[Kind.ENDPOINT_CONFIG].get(name, ("", None))[1]
+        return found
+
+    def models(self, config: EndpointConfig | None) -> dict[str, Model]:
+        """Return those of a config's Models that exist, by name."""
+        if config is None:
+            return {}
+        known = self._known[Kind.MODEL]
+        found = {
+            variant.model_name: known.get(variant.model_name, ("", None))[1]
+            for variant in config.spec.production_variants + config.spec.shadow_production_variants
+        }
+        return {name: model for name, model in found.items() if model is not None}
+
+
+def _read(tx: Transaction, kind: Kind, name: str) -> Any:
+    try:
+        return tx.find(kind, name)
+    except Corrupted as error:
+        _log.error("record.damaged", kind=kind.value, name=name, error=error.message)
+        return None

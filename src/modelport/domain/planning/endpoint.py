@@ -1,0 +1,271 @@
+"""What to do next about one endpoint.
+
+Level-triggered: the plan follows from the wish and from what is observed now, never from what was done
+before, so a control process that died between any two steps goes on where it was.
+
+    try each model that is new ─► ask for the route ─► (rollout) ─► every worker serves it ─► InService
+
+Whatever fails before the table is active changes nothing of what serves: an update goes back to the config
+that serves, a first create is Failed. Both say why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from modelport.domain.endpoint import (
+    Endpoint,
+    EndpointConfig,
+    EndpointState,
+    EndpointStatus,
+    VariantSummary,
+)
+from modelport.domain.planning.rollout import Rollout, RolloutState
+from modelport.domain.planning.routes import digests_of, route_of
+from modelport.domain.planning.traffic import weights_of
+from modelport.domain.registry import Model
+from modelport.domain.routes import EndpointRoute, RouteTable
+
+REASON_LENGTH_MAX = 1_024
+
+
+class TrialState(StrEnum):
+    """Where the first load of a model stands."""
+
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The first load of a model, in a process that may die of it. `reason`: why it failed."""
+
+    state: TrialState
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is so, apart from the records.
+
+    Args:
+        active: The table that serves.
+        everywhere: Every live worker serves by it, and enough of them are there.
+        lagging: Some live worker serves by an older one.
+        rollout: The table on its way, None when there is none.
+        trials: Model digest to its first load; a digest that was not tried is absent.
+        broken: Models of the active table that some worker does not have, with the reason.
+    """
+
+    active: RouteTable
+    everywhere: bool
+    lagging: bool
+    rollout: Rollout | None
+    trials: Mapping[str, Trial]
+    broken: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TryModel:
+    """Load a model once, where it may crash."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Ask for a table in which this endpoint has this route; None: none."""
+
+    endpoint: str
+    route: EndpointRoute | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Write the endpoint back: its wish has come true, or will not."""
+
+    endpoint: Endpoint
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Forget the endpoint: nothing serves it any more."""
+
+    endpoint: Endpoint
+
+
+Action = TryModel | Want | Settle | Remove
+
+
+def plan(
+    endpoint: Endpoint,
+    config: EndpointConfig | None,
+    models: Mapping[str, Model],
+    observed: Observed,
+    now: datetime,
+) -> tuple[Action, ...]:
+    """Return what to do now about an endpoint; nothing when it is as it should be, or when to wait.
+
+    Args:
+        endpoint: Wish and last known state.
+        config: The config it wishes for; None when there is none of that name.
+        models: Those of the config's Models that exist, by name.
+        observed: What is so.
+        now: The time, aware, UTC.
+    """
+    served = _served(observed.active, endpoint.name)
+    if endpoint.modelport.deleting:
+        if served is not None:
+            return (Want(endpoint.name, None),)
+        return () if observed.lagging else (Remove(endpoint),)
+    if endpoint.settled and endpoint.status.endpoint_status is EndpointStatus.FAILED:
+        return () if served is None else (Want(endpoint.name, None),)
+    problem = _missing(endpoint, config, models)
+    if problem is not None or config is None:
+        # What serves goes on serving, even where the record of its config was lost.
+        return (
+            () if endpoint.settled and served is not None else (_fail(endpoint, served, str(problem), now),)
+        )
+    notes = {name: model.modelport for name, model in models.items()}
+    goal = route_of(endpoint.name, config.spec, endpoint.modelport.weights, notes)
+    unsound = digests_of([goal]) & observed.broken.keys()
+    if served == goal and not unsound:
+        if endpoint.settled or not observed.everywhere:
+            return ()
+        return (_succeed(endpoint, config, observed.active.revision, now),)
+    return _reach(endpoint, goal, served, observed, now)
+
+
+def _reach(
+    endpoint: Endpoint,
+    goal: EndpointRoute,
+    served: EndpointRoute | None,
+    observed: Observed,
+    now: datetime,
+) -> tuple[Action, ...]:
+    """Return the next actions towards a route that does not serve yet, or not soundly."""
+    needed = digests_of([goal])
+    rollout = observed.rollout
+    if (
+        rollout is not None
+        and rollout.state is RolloutState.FAILED
+        and endpoint.name in rollout.changes
+        and rollout.changes[endpoint.name] == goal
+        and (rollout.digest is None or rollout.digest in needed)
+    ):
+        return (_fail(endpoint, served, _blame(goal, rollout.digest, rollout.reason), now),)
+    proven = observed.active.digests() - observed.broken.keys()
+    missing: list[Action] = []
+    waiting = False
+    for digest in sorted(needed - proven):
+        trial = observed.trials.get(digest)
+        if trial is None:
+            missing.append(TryModel(digest))
+        elif trial.state is TrialState.FAILED:
+            return (_fail(endpoint, served, _blame(goal, digest, trial.reason), now),)
+        elif trial.state is TrialState.RUNNING:
+            waiting = True
+    if missing or waiting:
+        return tuple(missing)
+    return (Want(endpoint.name, goal),)
+
+
+def _succeed(endpoint: Endpoint, config: EndpointConfig, revision: int, now: datetime) -> Settle:
+    weights = weights_of(config.spec, endpoint.modelport.weights)
+    before = endpoint.status
+    notes = replace(
+        endpoint.modelport,
+        revision=revision,
+        in_service_at=now,
+        served=endpoint.modelport.served
+        | {
+            item.variant_name: item.model_name
+            for item in config.spec.production_variants + config.spec.shadow_production_variants
+        },
+    )
+    weights_before = {item.variant_name: item.current_weight for item in before.production_variants}
+    if before.endpoint_config_name is not None and (before.endpoint_config_name, weights_before) != (
+        config.name,
+        weights,
+    ):
+        notes = replace(notes, previous_config=before.endpoint_config_name, previous_weights=weights_before)
+    counts = {item.variant_name: item.initial_instance_count for item in config.spec.production_variants}
+    settled = replace(
+        endpoint,
+        status=EndpointState(
+            endpoint_status=EndpointStatus.IN_SERVICE,
+            endpoint_config_name=config.name,
+            production_variants=tuple(
+                VariantSummary(name, weight, weight, counts[name], counts[name])
+                for name, weight in weights.items()
+            ),
+        ),
+        modelport=notes,
+        observed_generation=endpoint.generation,
+        modified_at=now,
+    )
+    return Settle(settled, f"InService with config {config.name}, revision {revision}")
+
+
+def _fail(endpoint: Endpoint, served: EndpointRoute | None, reason: str, now: datetime) -> Settle:
+    reason = reason if len(reason) <= REASON_LENGTH_MAX else reason[: REASON_LENGTH_MAX - 1] + "…"
+    config = endpoint.status.endpoint_config_name
+    if served is not None and config is not None and not endpoint.settled:
+        weights = {item.variant_name: item.current_weight for item in endpoint.status.production_variants}
+        back = replace(
+            endpoint,
+            spec=replace(endpoint.spec, endpoint_config_name=config),
+            status=replace(
+                endpoint.status,
+                endpoint_status=EndpointStatus.IN_SERVICE,
+                failure_reason=reason,
+                production_variants=tuple(
+                    replace(item, desired_weight=item.current_weight)
+                    for item in endpoint.status.production_variants
+                ),
+            ),
+            modelport=replace(endpoint.modelport, weights=weights),
+            observed_generation=endpoint.generation,
+            modified_at=now,
+        )
+        return Settle(back, f"back to config {config}: {reason}")
+    failed = replace(
+        endpoint,
+        status=replace(
+            endpoint.status,
+            endpoint_status=EndpointStatus.FAILED,
+            endpoint_config_name=None,
+            failure_reason=reason,
+            production_variants=tuple(
+                replace(item, current_weight=0.0) for item in endpoint.status.production_variants
+            ),
+        ),
+        observed_generation=endpoint.generation,
+        modified_at=now,
+    )
+    return Settle(failed, f"Failed: {reason}")
+
+
+def _served(active: RouteTable, name: str) -> EndpointRoute | None:
+    return next((route for route in active.endpoints if route.endpoint == name), None)
+
+
+def _missing(endpoint: Endpoint, config: EndpointConfig | None, models: Mapping[str, Model]) -> str | None:
+    if config is None:
+        return f"endpoint config {endpoint.spec.endpoint_config_name!r} does not exist"
+    for variant in config.spec.production_variants + config.spec.shadow_production_variants:
+        if variant.model_name not in models:
+            return f"model {variant.model_name!r} of variant {variant.variant_name!r} does not exist"
+    return None
+
+
+def _blame(goal: EndpointRoute, digest: str | None, reason: str | None) -> str:
+    """Return why a route cannot serve, naming the version at fault."""
+    told = reason or "it does not load"
+    version = next((item.model_version for item in goal.variants if item.digest == digest), None)
+    return told if version is None else f"{version} cannot serve: {told}"

@@ -1,0 +1,81 @@
+"""From wishes to the table workers serve by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from modelport.domain.endpoint import DataCaptureConfig, EndpointConfigSpec, ProductionVariant
+from modelport.domain.planning.traffic import weights_of
+from modelport.domain.registry import ModelNotes
+from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, VariantRoute
+
+
+def route_of(
+    name: str,
+    config: EndpointConfigSpec,
+    weights: Mapping[str, float],
+    models: Mapping[str, ModelNotes],
+) -> EndpointRoute:
+    """Return where an endpoint's requests go under a config.
+
+    Args:
+        name: The endpoint.
+        config: The config.
+        weights: Weights set after it was made.
+        models: Every Model the config names.
+    """
+    current = weights_of(config, weights)
+
+    def variant(item: ProductionVariant, *, shadow: bool) -> VariantRoute:
+        notes = models[item.model_name]
+        return VariantRoute(
+            variant=item.variant_name,
+            model_version=notes.model_version,
+            digest=notes.digest,
+            weight=item.initial_variant_weight if shadow else current[item.variant_name],
+            shadow=shadow,
+        )
+
+    return EndpointRoute(
+        endpoint=name,
+        variants=(
+            *(variant(item, shadow=False) for item in config.production_variants),
+            *(variant(item, shadow=True) for item in config.shadow_production_variants),
+        ),
+        capture=_capture(config.data_capture_config),
+    )
+
+
+def digests_of(routes: Iterable[EndpointRoute | None]) -> frozenset[str]:
+    """Return the digests of all models some routes need; None needs none."""
+    return frozenset(variant.digest for route in routes if route is not None for variant in route.variants)
+
+
+def change_table(
+    active: RouteTable, changes: Mapping[str, EndpointRoute | None], revision: int
+) -> RouteTable:
+    """Return the next table: the active one with some endpoints changed.
+
+    Args:
+        active: What serves now.
+        changes: Endpoint name to its new route; None takes it out.
+        revision: Of the new table.
+    """
+    routes: dict[str, EndpointRoute | None] = {route.endpoint: route for route in active.endpoints}
+    routes |= changes
+    return RouteTable(
+        revision=revision,
+        endpoints=tuple(route for _, route in sorted(routes.items()) if route is not None),
+    )
+
+
+def _capture(config: DataCaptureConfig | None) -> CaptureRoute | None:
+    if config is None or not config.enable_capture or config.initial_sampling_percentage <= 0:
+        return None
+    modes = {option.capture_mode for option in config.capture_options}
+    both = "InputAndOutput" in modes
+    return CaptureRoute(
+        percentage=config.initial_sampling_percentage,
+        inputs=both or "Input" in modes,
+        outputs=both or "Output" in modes,
+    )
