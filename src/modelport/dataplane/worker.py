@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import os
+import resource
+import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
+import structlog
+import uvloop
+
+from modelport import __version__
+from modelport.access.scopes import Scope
+from modelport.dataplane.batching import Batcher, Costs, measure_costs
+from modelport.dataplane.capture import Capture
 from modelport.dataplane.config import WorkerConfig
+from modelport.dataplane.door import Door, Page
+from modelport.dataplane.feed_client import FeedClient
+from modelport.dataplane.http import Server
+from modelport.dataplane.invoke import Invoker
+from modelport.dataplane.loading import LoadingMarks, Models
+from modelport.dataplane.protocols.invocations import Invocations
+from modelport.dataplane.replies import build, plain_error
+from modelport.dataplane.serving import Serving
 from modelport.domain.clock import Clock
+from modelport.runtime.model import LoadedModel
+from modelport.stores.artifacts.local import LocalArtifacts
+from modelport.telemetry import metrics, prometheus
+from modelport.telemetry.logs import configure_logs
+from modelport.telemetry.slots import MetricSlot, read_totals, retire_dead
+
+BACKLOG = 1024
+FLUSH_S = 1.0
+DRAIN_POLL_S = 0.01
+GC_THRESHOLDS = (50_000, 20, 20)  # requests make no cycles; a collection every 700 objects finds nothing
+SWITCH_INTERVAL_S = 0.001  # how long a thread (capture, loading) may keep the loop from running
+
+log = structlog.get_logger()
 
 
 def run_worker(
@@ -24,4 +60,157 @@ def run_worker(
         clock: Time.
         on_ready: Called once, when the last activated table is loaded and requests are accepted.
     """
-    raise NotImplementedError
+    configure_logs(config.settings.log_level, process=f"inference-{config.index}")
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(*GC_THRESHOLDS)
+
+    async def main() -> None:
+        worker = Worker(config, clock)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        await worker.run(sockets, on_ready)
+
+    uvloop.run(main())
+
+
+class Worker:
+    """The parts of a worker, on the running loop.
+
+    Args:
+        config: What to serve and within which limits.
+        clock: Time.
+    """
+
+    def __init__(self, config: WorkerConfig, clock: Clock) -> None:
+        settings, layout = config.settings, config.settings.layout
+        loop = asyncio.get_running_loop()
+        self._config = config
+        self._clock = clock
+        self._loop = loop
+        self._stopping = asyncio.Event()
+        retire_dead(layout.metrics)
+        self._slot = MetricSlot(layout.metrics, f"inference-{config.index}")
+        self._artifacts = LocalArtifacts(layout.artifacts)
+        marks = LoadingMarks(layout.marks, config.index)
+        self._models = Models(self._load, self._host, marks)
+        self.serving = Serving(layout.routes, self._models, marks, self._slot, config.try_model)
+        self.feed = FeedClient(layout.feed_socket, config.index, self.serving)
+        self._capture = Capture(layout.captures, settings, clock, self._slot)
+        self._invoker = Invoker(
+            self.serving.tables,
+            settings,
+            clock,
+            loop,
+            capture=self._capture,
+            count_refused=self._count_refused,
+        )
+        door = Door(
+            (Invocations(),),
+            {
+                "/livez": Page(Scope.PUBLIC, lambda: build(200, b"ok\n", "text/plain")),
+                "/readyz": Page(Scope.PUBLIC, self._show_ready),
+                "/metrics": Page(Scope.STATUS_READ, self._show_metrics),
+            },
+            self._invoker.handle,
+            allowed_hosts=config.allowed_hosts,
+            authenticate=config.authenticate,
+        )
+        self.server = Server(settings, door.plan_for, clock, loop, self._count_refused)
+
+    def stop(self) -> None:
+        """Begin to drain; `run` returns when it is done."""
+        self._stopping.set()
+
+    async def run(self, sockets: Sequence[socket.socket], on_ready: Callable[[], None]) -> None:
+        """Serve until stopped."""
+        await self.serving.start()
+        gc.collect()
+        gc.freeze()
+        servers = []
+        for one in sockets:
+            one.setblocking(False)
+            servers.append(
+                await self._loop.create_server(self.server.connect, sock=one.dup(), backlog=BACKLOG)
+            )
+        tasks = [
+            asyncio.create_task(self.feed.run()),
+            asyncio.create_task(self._flush()),
+            asyncio.create_task(self.serving.try_marked(self.feed.report)),
+        ]
+        on_ready()
+        log.info("worker.ready", index=self._config.index, revision=self.serving.revision)
+        await self._stopping.wait()
+        await self._drain(servers)
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self.server.close()
+        await asyncio.to_thread(self._capture.close)
+        await asyncio.to_thread(self._models.close)
+        self._set_gauges()
+        self._slot.close()
+        log.info("worker.stopped", index=self._config.index)
+
+    async def _drain(self, servers: list[asyncio.Server]) -> None:
+        """Take no connection any more, answer what is open, cut what takes too long."""
+        for server in servers:
+            server.close()
+        self.server.drain()
+        deadline = self._clock.monotonic() + self._config.settings.drain_timeout_s
+        while self.server.connections or self.serving.tables.open():
+            if self._clock.monotonic() > deadline:
+                log.warning("worker.cut", connections=len(self.server.connections))
+                return
+            await asyncio.sleep(DRAIN_POLL_S)
+
+    async def _flush(self) -> None:
+        while True:
+            self._set_gauges()
+            self._slot.flush()
+            await asyncio.sleep(FLUSH_S)
+
+    def _set_gauges(self) -> None:
+        self._slot.series(metrics.INFLIGHT).set(self.serving.tables.open())
+        self._slot.series(metrics.CONNECTIONS).set(len(self.server.connections))
+        self._slot.series(metrics.RSS, str(self._config.index)).set(_resident_bytes())
+
+    def _load(self, digest: str) -> tuple[LoadedModel, Costs]:
+        model = LoadedModel.load(self._artifacts, digest)
+        model.warm_up()
+        return model, measure_costs(model, self._clock.monotonic)
+
+    def _host(self, model: LoadedModel, costs: Costs) -> Batcher:
+        return Batcher(
+            model,
+            costs,
+            rows_max=self._config.settings.batch_rows_max,
+            loop=self._loop,
+            now=self._clock.monotonic,
+            finish=self._invoker.finish,
+        )
+
+    def _count_refused(self, status: int) -> None:
+        self._slot.series(metrics.HTTP_REFUSED, str(status)).add()
+
+    def _show_ready(self) -> bytes:
+        if self.server.draining:
+            return plain_error(503, "the worker is stopping")
+        if not self.serving.started:
+            return plain_error(503, "the worker is starting")
+        return build(200, b"ok\n", "text/plain")
+
+    def _show_metrics(self) -> bytes:
+        self._set_gauges()
+        self._slot.flush()
+        totals = read_totals(self._config.settings.layout.metrics)
+        return build(200, prometheus.render(totals, __version__), prometheus.CONTENT_TYPE)
+
+
+def _resident_bytes() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # macOS: the largest it ever was, in bytes
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

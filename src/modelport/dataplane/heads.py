@@ -1,0 +1,175 @@
+"""The head of one HTTP/1.1 request, read strictly.
+
+What is unclear is refused, never guessed: two servers that read one request differently are how requests
+are smuggled. httptools (llhttp) refuses bare line feeds, folded lines, spaces before colons, malformed or
+doubled lengths, and a length beside a transfer coding; the rest is here.
+
+Source: RFC 9112.
+"""
+
+from __future__ import annotations
+
+import re
+
+import httptools
+
+FIELDS_MAX = 100
+CHUNKED = -1
+CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
+TARGET = re.compile(rb"/[\x21-\x7e]*")
+METHOD_LINE = re.compile(rb"[A-Z]{1,20} /")
+
+
+class Malformed(Exception):
+    """A head or body that is no proper HTTP; the connection cannot go on.
+
+    Args:
+        status: HTTP status of the reply.
+        reason: What was found, for the reply; never what the client sent.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class RequestHead:
+    """What a head says.
+
+    Args:
+        method: As sent, upper case.
+        path: Of the target, without the query, as sent.
+        headers: Names in lower case; values of repeated headers joined by commas.
+        length: Bytes of the body; `CHUNKED` when it says so itself.
+        keep_alive: The client wants to go on after this request.
+        expects_continue: The client waits for `100 Continue` before the body.
+    """
+
+    __slots__ = ("expects_continue", "headers", "keep_alive", "length", "method", "path")
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        *,
+        length: int = 0,
+        keep_alive: bool = True,
+        expects_continue: bool = False,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.length = length
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+
+
+class HeadReader:
+    """Watches a head that comes in pieces, so that nonsense is refused before its end comes."""
+
+    __slots__ = ("_parser", "complete", "fields", "seen", "target")
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.complete = False
+        self.seen = 0  # bytes fed
+        self._parser = httptools.HttpRequestParser(self)
+
+    def on_url(self, part: bytes) -> None:
+        """Take a piece of the request target."""
+        self.target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self.fields.append((name.lower(), value))
+        if len(self.fields) > FIELDS_MAX:
+            raise Malformed(431, f"more than {FIELDS_MAX} header fields")
+
+    def on_headers_complete(self) -> None:
+        """Note that the head is complete."""
+        self.complete = True
+
+    def feed(self, data: bytes) -> None:
+        """Take more bytes of the head.
+
+        Raises:
+            Malformed: They are no proper head.
+        """
+        self.seen += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # an offer that we do not take
+        except httptools.HttpParserInvalidMethodError:
+            if METHOD_LINE.match(data):
+                raise Malformed(405, "this method is not known here") from None
+            raise Malformed(400, "the request line has no method") from None
+        except (httptools.HttpParserCallbackError, httptools.HttpParserError) as error:
+            if isinstance(error.__context__, Malformed):
+                raise error.__context__ from None
+            raise Malformed(400, f"the request head is malformed: {error}") from None
+
+    def head(self) -> RequestHead:
+        """Return what was read.
+
+        Raises:
+            Malformed: The head is not complete, or asks for what HTTP forbids.
+        """
+        if not self.complete:
+            raise Malformed(400, "the request head is malformed")
+        version = self._parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise Malformed(505, "only HTTP/1.1 is spoken here")
+        if not TARGET.fullmatch(self.target):
+            raise Malformed(400, "the request target is no path")
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self.fields:
+            name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
+            if name in headers:
+                if name in ("host", "content-type", "authorization"):
+                    raise Malformed(400, f"more than one {name} header")
+                value = f"{headers[name]}, {value}"
+            headers[name] = value
+        if "host" not in headers:
+            raise Malformed(400, "no Host header")
+        connection = headers.get("connection", "").lower()
+        return RequestHead(
+            self._parser.get_method().decode("ascii"),
+            self.target.decode("ascii").partition("?")[0],
+            headers,
+            length=_length(headers, version),
+            keep_alive=version == "1.1" and "close" not in connection,
+            expects_continue=headers.get("expect", "").lower() == "100-continue",
+        )
+
+
+def read_head(block: bytes) -> RequestHead:
+    """Read a whole head, its empty line included.
+
+    Raises:
+        Malformed: It is no proper head.
+    """
+    reader = HeadReader()
+    reader.feed(block)
+    return reader.head()
+
+
+def _length(headers: dict[str, str], version: str) -> int:
+    coding = headers.get("transfer-encoding")
+    length = headers.get("content-length")
+    if coding is not None:
+        if length is not None:
+            raise Malformed(400, "both Content-Length and Transfer-Encoding")
+        if version == "1.0":
+            raise Malformed(400, "Transfer-Encoding in HTTP/1.0")
+        if coding.strip().lower() != "chunked":
+            raise Malformed(501, "only the transfer coding 'chunked' is known here")
+        return CHUNKED
+    if length is None:
+        return 0
+    if not CONTENT_LENGTH.fullmatch(length.encode("latin-1")):
+        raise Malformed(400, "Content-Length is no number")
+    return int(length)

@@ -1,0 +1,68 @@
+"""Replies as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import msgspec
+
+from modelport.domain.errors import ModelportError
+
+JSON = "application/json"
+
+STATUS_BY_CODE = {
+    "invalid_input": 400,
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "not_acceptable": 406,
+    "not_found": 404,
+    "conflict": 409,
+    "check_failed": 409,
+    "refused": 403,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "unavailable": 503,
+    "timed_out": 504,
+    "corrupted": 503,
+    "model_failed": 424,
+}
+
+Header = tuple[str, str]
+
+
+def status_of(error: ModelportError) -> int:
+    """Return the HTTP status of an error; 500 for one that no door should see."""
+    return STATUS_BY_CODE.get(error.code, 500)
+
+
+def head_line(status: int) -> str:
+    """Return the status line."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n"
+
+
+def build(status: int, body: bytes, content_type: str = JSON, headers: Sequence[Header] = ()) -> bytes:
+    """Return a whole reply."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return (
+        f"{head_line(status)}Content-Type: {content_type}\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
+    ).encode("latin-1") + body
+
+
+def with_close(reply: bytes) -> bytes:
+    """Return the reply with the announcement that the connection ends after it."""
+    return reply.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+
+
+def describe(error: ModelportError) -> str:
+    """Return message and hint as one text."""
+    return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def plain_error(status: int, text: str, headers: Sequence[Header] = ()) -> bytes:
+    """Return an error of no particular protocol: `{"error": …}`."""
+    return build(status, msgspec.json.encode({"error": text}), headers=headers)

@@ -1,0 +1,87 @@
+"""Which variant answers: pure decisions over one endpoint's routes.
+
+Source: SageMaker, InitialVariantWeight (a variant's share is its weight divided by the sum of all) and
+TargetVariant (overrides the weights).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from modelport.domain.errors import NotFound, Unavailable
+from modelport.domain.routes import EndpointRoute, VariantRoute
+
+
+class Shares:
+    """Weights as shares of [0, 1).
+
+    Args:
+        weights: One for each variant, finite, at least 0.
+    """
+
+    __slots__ = ("_bounds", "only")
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        total = sum(weights)
+        served = [index for index, weight in enumerate(weights) if weight > 0]
+        self.only: int | None = served[0] if len(served) == 1 else None
+        self._bounds = [
+            (bound / total, index) for index, bound in enumerate(accumulate(weights)) if weights[index] > 0
+        ]
+
+    def pick(self, draw: float) -> int | None:
+        """Return the index of the variant that a draw from [0, 1) falls to; None when all weights are 0."""
+        for bound, index in self._bounds:
+            if draw < bound:
+                return index
+        return self._bounds[-1][1] if self._bounds else None  # the last bound may round below 1
+
+
+class Routes:
+    """The variants of one endpoint, ready to choose from.
+
+    Args:
+        endpoint: As the route table has it.
+    """
+
+    __slots__ = ("_by_name", "_endpoint", "_shares", "production", "shadows")
+
+    def __init__(self, endpoint: EndpointRoute) -> None:
+        self._endpoint = endpoint.endpoint
+        self.production: tuple[VariantRoute, ...] = tuple(v for v in endpoint.variants if not v.shadow)
+        self.shadows: tuple[VariantRoute, ...] = tuple(v for v in endpoint.variants if v.shadow)
+        self._by_name = {variant.variant: index for index, variant in enumerate(self.production)}
+        self._shares = Shares([variant.weight for variant in self.production])
+
+    @property
+    def only(self) -> int | None:
+        """Return the variant that gets all traffic, None when there are several or none."""
+        return self._shares.only
+
+    def choose(self, target: str | None, draw: float) -> int:
+        """Return the index in `production` of the variant that answers.
+
+        Args:
+            target: The variant the caller asked for; None leaves it to the weights.
+            draw: A draw from [0, 1).
+
+        Raises:
+            NotFound: The endpoint has no such variant.
+            Unavailable: No variant has a weight above 0.
+        """
+        if target is not None:
+            index = self._by_name.get(target)
+            if index is None:
+                raise NotFound(
+                    f"endpoint {self._endpoint!r} has no variant {target!r}",
+                    hint=f"its variants: {', '.join(self._by_name) or 'none'}",
+                )
+            return index
+        picked = self._shares.pick(draw)
+        if picked is None:
+            raise Unavailable(
+                f"no variant of endpoint {self._endpoint!r} has a weight above 0",
+                hint="name one in X-Amzn-SageMaker-Target-Variant, or give one a weight",
+            )
+        return picked
