@@ -1,0 +1,99 @@
+"""The control process: the control plane, and the doors in front of it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from modelport import __version__
+from modelport.api.app import build_app
+from modelport.api.platform import Platform
+from modelport.bootstrap.engine import local_engine
+from modelport.bootstrap.home import saved_settings
+from modelport.bootstrap.supervised import announce_ready, open_tokens, tether
+from modelport.bootstrap.supervisor import worker_count
+from modelport.control.plane import ControlPlane
+from modelport.domain.clock import Clock, SystemClock
+from modelport.settings import Settings
+from modelport.stores.artifacts.local import LocalArtifacts
+from modelport.telemetry.logs import configure_logs
+from modelport.telemetry.prometheus import render
+from modelport.telemetry.slots import read_totals
+
+
+def run(home: Path, fd: int) -> int:
+    """Answer and reconcile until asked to stop.
+
+    Args:
+        home: The platform's.
+        fd: An inherited listening socket.
+    """
+    tether()
+    # uvicorn raises the signal that stopped it once more when it is done; what follows is ours.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    settings, clock = saved_settings(home), SystemClock()
+    configure_logs(settings.log_level, process="control")
+    artifacts = LocalArtifacts(settings.layout.artifacts)
+    plane = ControlPlane(
+        settings,
+        artifacts=artifacts,
+        engine=local_engine(settings),
+        clock=clock,
+        workers_expected=worker_count(settings),
+    )
+    plane.start()
+    try:
+        with socket.socket(fileno=fd) as listener:
+            _Server(_door(settings, _platform(settings, plane, artifacts, clock))).run([listener])
+    finally:
+        plane.close()
+    return 0
+
+
+def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts, clock: Clock) -> Platform:
+    services = plane.services
+
+    def not_ready() -> str | None:
+        return None if plane.ready() else "wishes do not come true: see logs/control.log in the home"
+
+    return Platform(
+        settings=settings,
+        registry=services.registry,
+        endpoints=services.endpoints,
+        jobs=services.jobs,
+        labels=services.labels,
+        events=services.events,
+        status=services.status,
+        artifacts=artifacts,
+        tokens=open_tokens(settings, clock),
+        not_ready=not_ready,
+        metrics=lambda: render(read_totals(settings.layout.metrics), __version__),
+    )
+
+
+def _door(settings: Settings, platform: Platform) -> uvicorn.Config:
+    return uvicorn.Config(
+        build_app(platform),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=int(settings.idle_timeout_s),
+        timeout_graceful_shutdown=int(settings.drain_timeout_s),
+    )
+
+
+class _Server(uvicorn.Server):
+    """Says when it accepts connections."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        announce_ready()
