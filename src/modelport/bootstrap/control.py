@@ -56,10 +56,6 @@ def run(home: Path, fd: int) -> int:
 
 def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts, clock: Clock) -> Platform:
     services = plane.services
-
-    def not_ready() -> str | None:
-        return None if plane.ready() else "wishes do not come true: see logs/control.log in the home"
-
     return Platform(
         settings=settings,
         registry=services.registry,
@@ -70,7 +66,7 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         status=services.status,
         artifacts=artifacts,
         tokens=open_tokens(settings, clock),
-        not_ready=not_ready,
+        not_ready=plane.not_ready,
         metrics=lambda: render(read_totals(settings.layout.metrics), __version__),
     )
 
