@@ -7,20 +7,19 @@ scenario does not reach it.
 from __future__ import annotations
 
 import ast
-import itertools
-import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import msgspec
 import pytest
 
 import modelport
 from fakes.bundles import store_bundle, truthful_answer, truthful_bundle
-from fakes.platform import NotReached, Platform, wait_for
+from fakes.day import Crashed, Day
+from fakes.platform import Platform, wait_for
 from fakes.stage import CONTROL, WORKER, Stage
 from modelport.bootstrap import program
 from modelport.bootstrap.home import make_folders
@@ -32,6 +31,10 @@ from modelport.wire.jobs import JOB_FILE, RESULT_FILE, JobFile, JobResult, Trans
 pytestmark = pytest.mark.processes
 KILLED = -9
 ROWS = 400
+OF_JOBS = ("transform",)
+OF_A_JOBS_END = ("job.before_result", "job.after_result")
+OF_WORKERS = ("mark", "capture", "worker")
+OF_EVERYONE = ("durable",)
 
 
 def crash_points() -> list[str]:
@@ -57,6 +60,12 @@ def points_of(*prefixes: str) -> list[str]:
 
 def test_names_are_unique() -> None:
     assert sorted(crash_points()) == sorted(set(crash_points()))
+
+
+def points_of_control() -> list[str]:
+    """Return the crash points that only the control process can reach: all that nobody else claims."""
+    others = {*points_of(*OF_JOBS, *OF_WORKERS, *OF_EVERYONE), *OF_A_JOBS_END}
+    return [name for name in crash_points() if name not in others]
 
 
 # ── Jobs: a job's process alone ─────────────────────────────────────────────────────────────────
@@ -86,7 +95,7 @@ def run_job(folder: Path, crash_at: str = "") -> int:
     return done.returncode
 
 
-@pytest.mark.parametrize("point", points_of("transform") + ["job.before_result", "job.after_result"])
+@pytest.mark.parametrize("point", [*points_of(*OF_JOBS), *OF_A_JOBS_END])
 def test_a_job_that_crashes_finishes_when_started_again(point: str, tmp_path: Path) -> None:
     remote = point == "transform.after_upload"
     folder = make_job(tmp_path, "memory://out" if remote else str(tmp_path / "out"))
@@ -102,7 +111,63 @@ def test_a_job_that_crashes_finishes_when_started_again(point: str, tmp_path: Pa
             "part-1.csv",
         ]
         for part in range(2):
-            header, *answers = (tmp_path / "out" / f"part-{part}.csv").read_text().splitlines()
+            _, *answers = (tmp_path / "out" / f"part-{part}.csv").read_text().splitlines()
             assert [float(answer) for answer in answers] == [
                 truthful_answer(3, [row, part]) for row in range(ROWS)
             ]
+
+
+# ── Control and workers: one home, on which each of them dies once at each of its points ─────────
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Stage(tmp_path_factory.mktemp("stage") / "home") as running:
+        yield running
+
+
+@pytest.fixture
+def day_number(request: pytest.FixtureRequest) -> int:
+    """Return a number that no other test of this run has."""
+    return [*points_of_control(), *points_of(*OF_WORKERS)].index(request.getfixturevalue("point"))
+
+
+@pytest.mark.parametrize("point", points_of_control())
+def test_what_control_acknowledged_before_it_crashed_comes_true(
+    point: str, stage: Stage, day_number: int
+) -> None:
+    crash(stage, CONTROL, point, day_number)
+
+
+@pytest.mark.parametrize("point", points_of(*OF_WORKERS))
+def test_a_worker_that_crashes_is_back_with_everything(point: str, stage: Stage, day_number: int) -> None:
+    crash(stage, WORKER, point, day_number)
+
+
+def crash(stage: Stage, victim: str, point: str, number: int) -> None:
+    """Live a day until the victim dies at the point; start it again and see every promise kept."""
+    stage.restart(victim, crash_at=point)
+    day = Day(stage, number, victim)
+    with suppress(Crashed):
+        day.live()
+    assert stage.died(victim), f"nothing that was done reaches {point}"
+    stage.restart(victim)
+    day.keep()
+
+
+# ── Everyone: the durable write itself ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("point", points_of(*OF_EVERYONE))
+def test_a_supervisor_that_crashes_while_it_writes_leaves_a_home_that_starts(
+    point: str, tmp_path: Path
+) -> None:
+    platform = Platform(tmp_path / "home", workers=1)
+    try:
+        process = platform.launch({CRASH_POINT_VARIABLE: point})
+        process.communicate(timeout=30)
+        assert process.returncode == KILLED
+        platform.up()
+        wait_for(lambda: platform.ask("GET", "/status")["control_url"] == platform.control_url)
+    finally:
+        platform.stop()
