@@ -1,0 +1,60 @@
+"""What the doors stand on; put together by `bootstrap`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from modelport.access.tokens import TokenFile
+from modelport.control.services.endpoints import Endpoints
+from modelport.control.services.events import Events
+from modelport.control.services.jobs import Jobs
+from modelport.control.services.labels import Labels
+from modelport.control.services.registry import Registry
+from modelport.control.services.status import Status
+from modelport.settings import Settings
+from modelport.stores.artifacts.local import LocalArtifacts
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One control process, as its doors see it.
+
+    Args:
+        settings: Limits, allowed hosts, where the home lies.
+        registry: Model versions.
+        endpoints: Models, configs, endpoints.
+        jobs: Batch and monitoring jobs.
+        labels: Labels that come in.
+        events: History.
+        status: The platform as it is now.
+        artifacts: Bytes by digest.
+        tokens: The configured token file; None: none, everybody is `local`.
+        not_ready: Returns why the platform cannot do its work yet, None when it can.
+        metrics: Returns all processes' metrics as Prometheus text.
+    """
+
+    settings: Settings
+    registry: Registry
+    endpoints: Endpoints
+    jobs: Jobs
+    labels: Labels
+    events: Events
+    status: Status
+    artifacts: LocalArtifacts
+    tokens: TokenFile | None
+    not_ready: Callable[[], str | None]
+    metrics: Callable[[], bytes]
+
+
+def platform_of(request: Request) -> Platform:
+    """Return the platform that an app was built for."""
+    platform: Platform = request.app.state.platform
+    return platform
+
+
+Here = Annotated[Platform, Depends(platform_of)]
+"""A route's way to the platform."""
