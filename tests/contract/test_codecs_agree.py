@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fakes import rows as forms
-from fakes.signatures import FLIGHT, FLIGHTS
 from hypothesis import given, settings
 
+from fakes import rows as forms
+from fakes.signatures import FLIGHT, FLIGHTS
 from modelport.domain.signature import Signature
 from modelport.runtime.cells import cells_of
 from modelport.runtime.codecs import Codecs
@@ -51,7 +51,9 @@ def test_every_form_of_the_same_rows_gives_the_same_bits(sample: forms.Sample) -
 
 @pytest.mark.parametrize("count", [1, 2, 300])
 def test_flights_come_out_alike(count: int) -> None:
-    rows = [FLIGHT | {"dep_hour": j % 24, "temp": None if j % 3 else j / 7, "dest": "001"} for j in range(count)]
+    rows = [
+        FLIGHT | {"dep_hour": j % 24, "temp": None if j % 3 else j / 7, "dest": "001"} for j in range(count)
+    ]
     matrices = decode_all(FLIGHTS, rows)
     first = next(iter(matrices.values()))
     assert first.shape == (count, 13)

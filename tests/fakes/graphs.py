@@ -36,7 +36,7 @@ def linear_regression(features: int, targets: int = 1, *, seed: int = 0) -> byte
 
 
 def stump(features: int, threshold: float = 0.5) -> bytes:
-    """Return a tree of one split in double: 1.0 where the first feature is at most the threshold, else 2.0."""
+    """Return a tree of one split in double: 1.0 where the first feature is at most it, else 2.0."""
     tree = helper.make_node(
         "TreeEnsemble",
         ["matrix"],

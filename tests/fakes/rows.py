@@ -17,9 +17,7 @@ from modelport.domain.signature import Feature, FeatureType, Output, Signature, 
 
 Row = dict[str, Any]
 # what every form can carry: no empty text (CSV's missing value), no NUL (npy strips it), no byte order mark
-TEXTS = st.text(
-    st.characters(codec="utf-8", exclude_characters="\x00\ufeff"), min_size=1, max_size=6
-)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\ufeff"), min_size=1, max_size=6)
 DOUBLES = st.floats(allow_nan=False, allow_infinity=False)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 
@@ -39,9 +37,7 @@ def samples(draw: st.DrawFn) -> Sample:
     features = [draw(_features(name)) for name in names]
     if not any(feature.used for feature in features):
         features[0] = Feature(names[0], FeatureType.DOUBLE)
-    signature = Signature(
-        tuple(features), Output(Task.CLASSIFICATION, ("no", "yes"), probabilities=True)
-    )
+    signature = Signature(tuple(features), Output(Task.CLASSIFICATION, ("no", "yes"), probabilities=True))
     count = draw(st.integers(1, 4))
     rows = [{feature.name: draw(_values(feature)) for feature in features} for _ in range(count)]
     return Sample(signature, rows)
@@ -113,7 +109,9 @@ def as_json(signature: Signature, rows: list[Row]) -> dict[str, bytes]:
     forms: dict[str, Any] = {
         "instances of objects": {"instances": rows},
         "instances of lists": {"instances": lists},
-        "instances without unused columns": {"instances": [{name: row[name] for name in used} for row in rows]},
+        "instances without unused columns": {
+            "instances": [{name: row[name] for name in used} for row in rows]
+        },
         "instances backwards": {"instances": [{name: row[name] for name in backwards} for row in rows]},
         "instances beside empty parameters": {"parameters": {}, "instances": rows},
         "inputs of columns": {"inputs": columns},
@@ -187,7 +185,11 @@ def as_npy(signature: Signature, rows: list[Row]) -> dict[str, bytes]:
     texts = np.array(
         [["" if row[name] is None else _cell(row[name]) for name in names] for row in rows], dtype=str
     )
-    bodies = {"structured": npy(mixed), "text": npy(texts), "text, Fortran order": npy(np.asfortranarray(texts))}
+    bodies = {
+        "structured": npy(mixed),
+        "text": npy(texts),
+        "text, Fortran order": npy(np.asfortranarray(texts)),
+    }
     if all(column.dtype == np.float64 for column in columns):
         block = np.column_stack(columns)
         bodies["numbers"] = npy(block)
@@ -229,9 +231,7 @@ def as_arrow(signature: Signature, rows: list[Row]) -> dict[str, pa.RecordBatch]
     names = [feature.name for feature in signature.features]
     arrays = [_arrow_column(feature, [row[feature.name] for row in rows]) for feature in signature.features]
     plain = pa.RecordBatch.from_arrays(arrays, names=names)
-    encoded = [
-        array.dictionary_encode() if pa.types.is_string(array.type) else array for array in arrays
-    ]
+    encoded = [array.dictionary_encode() if pa.types.is_string(array.type) else array for array in arrays]
     texts = [
         pa.array([None if row[name] is None else _cell(row[name]) for row in rows], pa.large_string())
         for name in names

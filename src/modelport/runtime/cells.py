@@ -113,6 +113,9 @@ class Cell:
                 hint="register the model again",
                 feature=feature.name,
             )
+        self.exact = self.codes is not None and any(
+            type(value) is int and abs(value) >= EXACT_BELOW for value in self.codes
+        )  # a float64 does not tell its integers apart
         self.bounded = (
             feature.used
             and self.codes is None
@@ -142,7 +145,7 @@ class Cell:
         if isinstance(value, bool):
             fits = self.kind in {Kind.BOOLEAN, Kind.MIXED}
         elif isinstance(value, int | float):
-            fits = self.kind not in {Kind.TEXT, Kind.BOOLEAN} and -math.inf < value < math.inf
+            fits = self.kind not in {Kind.TEXT, Kind.BOOLEAN} and _is_float64(value)
         else:
             fits = isinstance(value, str) and self.kind in {Kind.TEXT, Kind.MIXED, Kind.MOMENT}
         if not fits:
@@ -170,7 +173,7 @@ class Cell:
         elif kind is Kind.MIXED:
             return self._accept(self._spelled(text))
         elif kind is not Kind.TEXT:
-            number = parse_number(text, whole=kind is Kind.INTEGER)
+            number = parse_number(text, whole=self.exact or kind is Kind.INTEGER)
             if number is None:
                 raise self._unfit(text)
             return self.from_number(number)
@@ -204,6 +207,8 @@ class Cell:
         if not self.used:
             return UNUSED
         feature = self.feature
+        if self.kind is Kind.NUMBER and not self.exact:
+            value = float(value)
         if self.codes is not None:
             try:
                 return self.codes[value]
@@ -338,6 +343,13 @@ def cells_of(signature: Signature) -> tuple[Cell, ...]:
     if doubled is not None:
         raise InvalidInput(f"the signature names feature {quote(doubled)} twice", feature=doubled)
     return tuple(Cell(feature) for feature in signature.features)
+
+
+def _is_float64(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return False
 
 
 def _range(feature: Feature) -> str:

@@ -27,7 +27,8 @@ def located(row: int | None, feature: str | None, reason: str, *, hint: str | No
     where = [f"row {row}"] if row is not None else []
     if feature is not None:
         where.append(f"feature {quote(feature)}")
-    return InvalidInput(f"{', '.join(where)}: {reason}", hint=hint, row=row, feature=feature)
+    message = f"{', '.join(where)}: {reason}" if where else reason
+    return InvalidInput(message, hint=hint, row=row, feature=feature)
 
 
 def found(value: Any) -> str:

@@ -11,8 +11,8 @@ import msgspec
 
 from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Output
-from modelport.runtime.codecs.json_text import parse_value, refuse_doubled
 from modelport.runtime.codecs.schema import Schema
+from modelport.runtime.codecs.strict_json import parse_value, refuse_doubled
 from modelport.runtime.codecs.values import GeneralReader, finished
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
@@ -69,7 +69,7 @@ class JsonLinesDecoder:
                 raise
             raise InvalidInput(f"row {number}: {error.message}", hint=error.hint, row=number) from None
         rows = self._reader.read([value], first=number)
-        refuse_doubled(line, row=number)
+        refuse_doubled(line, rows=1, first=number)
         return rows
 
 

@@ -15,8 +15,6 @@ where rows are objects: which of the two was meant cannot be known.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable
 from typing import Any, Literal, cast
@@ -25,6 +23,7 @@ import msgspec
 
 from modelport.domain.errors import InvalidInput
 from modelport.runtime.codecs.schema import Schema, list_of, map_of
+from modelport.runtime.codecs.strict_json import parse_value, refuse_doubled
 from modelport.runtime.codecs.values import GeneralReader
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import found, located
@@ -41,7 +40,6 @@ SHAPE = re.compile(
 )
 BOMB_CHECK_BYTES = 1 << 20  # larger bodies that fail are not parsed a second time when they are all brackets
 BRACKET_SHARE_MAX = 1 / 8
-REFINE_BYTES_MAX = 1 << 20
 ROW = re.compile(r"\[([0-9]{1,18})\]")  # in the path of a parser's error
 COLON = ord(":")
 
@@ -227,7 +225,10 @@ class JsonDecoder:
     def _read(self, body: bytes) -> Rows:
         value = self._parse(body)
         rows = self._rows_of(value)
-        refuse_doubled(body)
+        by_column = isinstance(value, dict) and any(
+            isinstance(value.get(name), dict) for name in ("inputs", "dataframe_split")
+        )
+        refuse_doubled(body, rows=0 if by_column else rows.count)
         return rows
 
     def _rows_of(self, value: Any) -> Rows:
@@ -315,90 +316,8 @@ class JsonDecoder:
             msgspec.json.decode(body, type=whole)
         except (msgspec.DecodeError, RecursionError) as error:
             number = ROW.search(str(error))
-            raise InvalidInput(
-                f"the rows do not fit: {error}", row=int(number[1]) if number else None
-            ) from None
-
-
-def parse_value(
-    text: bytes, parse: Callable[[bytes], Any], explain: Callable[[Any], Rows] | None = None
-) -> Any:
-    """Return one JSON value.
-
-    Args:
-        text: The bytes.
-        parse: A strict parser.
-        explain: Reads rows from a value; asked, for its error, where the strict parser failed on NaN,
-            Infinity or a number beyond float64.
-
-    Raises:
-        InvalidInput: The bytes are not JSON.
-    """
-    if not text.strip():
-        raise InvalidInput("the body is empty, expected rows as JSON")
-    try:
-        return parse(text)
-    except RecursionError:
-        raise InvalidInput("the JSON is nested too deeply, expected rows") from None
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"the JSON is not UTF-8: byte {error.object[error.start]:#04x} at {error.start} of a text",
-            hint="encode the body as UTF-8",
-        ) from None
-    except msgspec.DecodeError as error:
-        if explain is not None and len(text) <= REFINE_BYTES_MAX:
-            _explain_numbers(text, explain)
-        hint = "encode the body as UTF-8 without a byte order mark" if not text[:1].isascii() else None
-        raise InvalidInput(f"not valid JSON: {error}", hint=hint) from None
-
-
-def _explain_numbers(text: bytes, explain: Callable[[Any], Rows]) -> None:
-    """Raise the error of the cell that holds NaN, Infinity or a number out of range, if that is the cause."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return
-    if not _holds_special(value):
-        return
-    explain(value)
-
-
-def _holds_special(value: Any) -> bool:
-    pending = [value]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, float) and not math.isfinite(part):
-            return True
-        if isinstance(part, list):
-            pending += part
-        elif isinstance(part, dict):
-            pending += part.values()
-    return False
-
-
-def refuse_doubled(text: bytes, *, row: int | None = None) -> None:
-    """Refuse JSON in which a name stands twice in one object.
-
-    Args:
-        text: Valid JSON.
-        row: Its row, for the error.
-
-    Raises:
-        InvalidInput: There is one.
-    """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            doubled = next(name for name in names if names.count(name) > 1)
-            raise located(row, doubled, "stands twice in one object, expected once")
-        return made
-
-    try:
-        json.loads(text, object_pairs_hook=unique)
-    except (ValueError, RecursionError):
-        return  # the strict parser took it; only doubled names are looked for here
+            row = int(number[1]) if number else None
+            raise located(row, None, f"the rows do not fit: {error}") from None
 
 
 def _row_of(number: int, row: Any, width: int) -> list[Any]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import math
+import sys
 import warnings
 from typing import Any
 
@@ -102,6 +103,7 @@ class NpyDecoder:
         return _packed(columns)
 
     def _text_column(self, cell: Cell, column: NDArray[Any]) -> NDArray[np.float64]:
+        _check_unicode(cell, column)
         distinct, places = np.unique(column, return_inverse=True)
         try:
             texts = [text if isinstance(text, str) else text.decode() for text in distinct.tolist()]
@@ -169,6 +171,14 @@ def _numbers(cell: Cell, column: NDArray[Any], row: int | None = None) -> NDArra
         except Unfit as misfit:
             raise located(at, cell.name, str(misfit)) from None
     return numbers
+
+
+def _check_unicode(cell: Cell, column: NDArray[Any]) -> None:
+    """Refuse numbers that are no characters, on which NumPy itself stumbles."""
+    if column.dtype.kind == "U" and column.dtype.itemsize:
+        points = np.ascontiguousarray(column).view(np.dtype("u4").newbyteorder(column.dtype.byteorder))
+        if points.max(initial=0) > sys.maxunicode:
+            raise located(None, cell.name, "found code points beyond Unicode, expected text")
 
 
 def _packed(columns: list[NDArray[np.float64]]) -> Rows:

@@ -24,13 +24,14 @@ from typing import Annotated, Any, cast
 import msgspec
 from msgspec import Meta
 
-from modelport.domain.signature import Feature, Signature
-from modelport.runtime.cells import EXACT_BELOW, INT64_MAX, INT64_MIN, Cell, Kind, cells_of
+from modelport.domain.signature import Signature
+from modelport.runtime.cells import INT64_MAX, INT64_MIN, Cell, Kind, cells_of
 from modelport.runtime.numerals import BOOLEANS
 
 ESCAPED = re.compile(r'[\x00-\x1f"\\]')  # characters of a name that JSON spells in another way
 FLOAT_MAX = sys.float_info.max
-INT64_FLOAT_MAX = math.nextafter(2.0**63, 0.0)  # largest float64 that is an int64
+# float64 rounds integers beyond these onto the ends of int64 and past them: the general path tells which
+INT64_FLOAT_MAX = math.nextafter(2.0**63, 0.0)
 Pack = Callable[[Any], bytes]
 PackText = Callable[[Sequence[str], Callable[[str], float], Callable[[str], int]], bytes]
 
@@ -204,13 +205,13 @@ def _json_type(cell: Cell) -> Any:
         case Kind.NUMBER:
             kind = _number_type(cell)
         case Kind.INTEGER:
-            if cell.codes is not None and not _small(feature):
+            if cell.exact:
                 kind = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
             else:
                 lower, upper = (feature.lower, feature.upper) if cell.bounded else (-math.inf, math.inf)
                 kind = Annotated[
                     float,
-                    Meta(multiple_of=1.0, ge=max(lower, float(INT64_MIN)), le=min(upper, INT64_FLOAT_MAX)),
+                    Meta(multiple_of=1.0, ge=max(lower, -INT64_FLOAT_MAX), le=min(upper, INT64_FLOAT_MAX)),
                 ]
         case Kind.BOOLEAN:
             kind = bool
@@ -226,21 +227,13 @@ def _json_type(cell: Cell) -> Any:
 def _number_type(cell: Cell) -> Any:
     feature = cell.feature
     if cell.codes is not None:
-        return float if _small(feature) else int | float
+        return int | float if cell.exact else float
     limits: dict[str, Any] = {}
     if cell.bounded and not math.isinf(feature.lower):
         limits["ge"] = feature.lower
     if cell.bounded and not math.isinf(feature.upper):
         limits["le"] = feature.upper
     return Annotated[float, Meta(**limits)] if limits else float
-
-
-def _small(feature: Feature) -> bool:
-    """Tell whether float64 tells all integers of the vocabulary apart, also from any other integer."""
-    return all(
-        not isinstance(value, int | float) or abs(value) < EXACT_BELOW or isinstance(value, float)
-        for value in feature.vocabulary or ()
-    )
 
 
 def _json_expression(j: int, cell: Cell, source: str) -> str:
@@ -264,12 +257,12 @@ def _text_statements(j: int, cell: Cell) -> list[str]:
         return [f"{name} = codes{j}[{name}]" if "" in (codes or ()) else f"{name} = codes{j}[{name} or None]"]
     if cell.kind is Kind.BOOLEAN:
         return [f"{name} = bools{j}[{name}]"]
-    if codes is not None and not _small(feature):
+    if cell.exact:
         return [f"{name} = text{j}({name})"]
     lower = max(feature.lower if cell.bounded else -math.inf, -FLOAT_MAX)
     upper = min(feature.upper if cell.bounded else math.inf, FLOAT_MAX)
     if cell.kind is Kind.INTEGER:
-        lower, upper = max(lower, float(INT64_MIN)), min(upper, INT64_FLOAT_MAX)
+        lower, upper = max(lower, -INT64_FLOAT_MAX), min(upper, INT64_FLOAT_MAX)
     check = [f"if not {lower!r} <= {name} <= {upper!r}: raise Misfit"]
     if cell.kind is Kind.INTEGER:
         check.append(f"if {name} % 1.0: raise Misfit")
