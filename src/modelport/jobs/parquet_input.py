@@ -13,6 +13,7 @@ from modelport.jobs.inputs import Parsed, Piece
 from modelport.jobs.places import open_input
 
 BUFFER_BYTES = 1 << 18
+BATCH_ROWS = 1 << 13  # what a thread turns into a matrix at once: small beside a piece
 ROW_BYTES_MIN = 8
 
 
@@ -105,7 +106,7 @@ class ParquetSource:
             self._rest = []
             self._row = self._group_start(group)
             self._batches = self._file.iter_batches(
-                batch_size=self._rows_max,
+                batch_size=min(self._rows_max, BATCH_ROWS),
                 row_groups=range(group, self._file.metadata.num_row_groups),
                 columns=self._columns,
                 use_threads=False,

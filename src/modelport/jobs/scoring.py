@@ -14,12 +14,12 @@ from modelport.jobs.board import Board
 from modelport.jobs.inputs import Parsed, Piece, Source
 from modelport.jobs.places import Format
 from modelport.jobs.shards import Meta, Shards
-from modelport.jobs.writing import encode_shard, writable
+from modelport.jobs.writing import encode_shard, refuse_doubles, writable
 from modelport.runtime.columns import ColumnEncoder, output_schema, to_arrays
 from modelport.runtime.model import LoadedModel
 from modelport.runtime.outputs import Outputs
 
-BLOCK_ROWS = 4096  # rows of one run of the graph: large enough to be cheap, small enough for the caches
+BLOCK_ROWS = 2048  # rows of one run of the graph: large enough to be cheap, small enough for the caches
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Pieces:
         signature: The model's; each input is checked against it when it is opened.
         board: Told about the end of inputs; knows what is done.
         join_columns: Input columns come before the answers.
+        splices: Answers are appended to the text of the input's lines.
         output_format: Of the final file.
     """
 
@@ -51,12 +52,14 @@ class Pieces:
         board: Board,
         *,
         join_columns: bool,
+        splices: bool,
         output_format: Format,
     ) -> None:
         self._tasks = self._walk(files, open_source)
         self._signature = signature
         self._board = board
         self.join_columns = join_columns
+        self.splices = splices
         self.output_format = output_format
         self._lock = threading.Lock()
 
@@ -76,6 +79,8 @@ class Pieces:
             answers = output_schema(self._signature)
             schema = pa.schema([*(_undictionary(source.schema) if self.join_columns else ()), *answers])
             writable(schema, self.output_format)
+            if self.splices:  # into the text of lines, whose keys are not columns of the schema
+                refuse_doubles([*source.names, *answers.names])
             self._board.schemas[file] = schema
             done = self._board.stops(file)
             count = max(done, default=-1) + 1

@@ -107,6 +107,8 @@ class _Transform:
         loading = _Loading(self._artifacts, self._work.digest)
         signature = _read_signature(self._artifacts, self._work.digest)
         self._file.write(Progress(phase="planning"))
+        # Arrow's own pools keep 40 MB of freed memory for reuse; read when Arrow is first imported
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
         from modelport.jobs.board import Board
         from modelport.jobs.opening import open_source, splices
         from modelport.jobs.parquet_input import measure_parquet
@@ -129,6 +131,7 @@ class _Transform:
             signature,
             board,
             join_columns=join and not splices(plan, join=join),
+            splices=splices(plan, join=join),
             output_format=plan.output_format,
         )
         halt = threading.Event()

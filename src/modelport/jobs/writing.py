@@ -46,7 +46,7 @@ def writable(schema: pa.Schema, output_format: Format) -> None:
     """Check that a file of this format can hold these columns.
 
     Raises:
-        InvalidInput: CSV cannot hold lists or structs; names the column.
+        InvalidInput: CSV cannot hold lists or structs, or two columns have one name; names the column.
     """
     for field in schema:
         if output_format == "csv" and pa.types.is_nested(field.type):
@@ -54,7 +54,16 @@ def writable(schema: pa.Schema, output_format: Format) -> None:
                 f"column {field.name!r} holds {field.type}, which CSV cannot",
                 hint="say --output-format parquet or jsonl, or leave out --join",
             )
-    doubled = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    refuse_doubles(schema.names)
+
+
+def refuse_doubles(names: Sequence[str]) -> None:
+    """Check that no two columns of the output have one name.
+
+    Raises:
+        InvalidInput: Two have; names them.
+    """
+    doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise InvalidInput(
             f"the joined output would have two columns {doubled[0]!r}",

@@ -345,3 +345,11 @@ def test_csv_without_a_header_is_the_features_in_order(run: Runner, tmp_path: Pa
         ],
         read(tmp_path / "out.jsonl"),
     )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_a_joined_column_is_never_doubled(kind: str, run: Runner, tmp_path: Path) -> None:
+    rows = [{**row, "prediction": "mine"} for row in records(5)]
+    result = run(write(tmp_path / f"in.{kind}", rows), tmp_path / f"out.{kind}", join=True)
+    assert result.status == "Failed"
+    assert "two columns 'prediction'" in str(result.failure_reason)
