@@ -17,6 +17,7 @@ FIELDS_MAX = 100
 CHUNKED = -1
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 TARGET = re.compile(rb"/[\x21-\x7e]*")
+REQUEST_LINE = re.compile(rb"(?:\r\n)*[A-Z-]{1,20} [^ \r\n]+ HTTP/[0-9]\.[0-9]\r\n")
 METHOD_LINE = re.compile(rb"[A-Z]{1,20} /")
 
 
@@ -154,6 +155,8 @@ def read_head(block: bytes) -> RequestHead:
     """
     reader = HeadReader()
     reader.feed(block)
+    if not REQUEST_LINE.match(block):  # llhttp lets more than one space pass
+        raise Malformed(400, "the request line is malformed")
     return reader.head()
 
 
