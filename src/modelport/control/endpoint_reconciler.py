@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -18,6 +19,7 @@ from modelport.domain.planning.endpoint import (
     Observed,
     Remove,
     Settle,
+    Trial,
     TrialState,
     TryModel,
     Want,
@@ -43,6 +45,8 @@ from modelport.stores.records.records import Records
 REVISIONS = "route_revision"
 ACTIVATE_TIMEOUT_S = 10.0
 RESYNC_S = 1.0
+MENDS_MAX = 2
+"""Times a model that a worker lost is loaded again, before its endpoint is Failed: it may kill workers."""
 
 _log = structlog.get_logger("modelport.endpoints")
 
@@ -109,6 +113,8 @@ class EndpointReconciler:
         self._active = files.active()
         self._next: RouteTable | None = None
         self._rollout: Rollout | None = None
+        self._broken: frozenset[str] = frozenset()
+        self._breaks: Counter[str] = Counter()
         started = clock.monotonic()
         self._published_at = self._activated_at = self._complete_at = started
 
@@ -159,14 +165,30 @@ class EndpointReconciler:
         lagging = is_lagging(self._active.revision, workers)
         if lagging:
             self._drop_silent(workers, now - self._activated_at)
+        broken = broken_models(self._active, workers)
+        hopeless = self._count_breaks(broken)
         return Observed(
             active=self._active,
             everywhere=enough and not lagging,
             lagging=lagging,
             rollout=rollout,
-            trials=self._canaries.trials(),
-            broken=broken_models(self._active, workers),
+            trials={**self._canaries.trials(), **hopeless},
+            broken=broken,
         )
+
+    def _count_breaks(self, broken: Mapping[str, str]) -> dict[str, Trial]:
+        """Let each model that newly broke be tried again; return those that broke too often for that."""
+        for digest in broken.keys() - self._broken:
+            self._breaks[digest] += 1
+            self._canaries.forget(digest)
+        self._broken = frozenset(broken)
+        for digest in self._breaks.keys() - self._active.digests():
+            del self._breaks[digest]
+        return {
+            digest: Trial(TrialState.FAILED, f"{reason}, {self._breaks[digest]} times")
+            for digest, reason in broken.items()
+            if self._breaks[digest] > MENDS_MAX
+        }
 
     def _drop_silent(self, workers: Sequence[WorkerView], waited_s: float) -> None:
         """Let go of workers that were told to activate and do not: they no longer count."""

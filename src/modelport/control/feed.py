@@ -167,20 +167,18 @@ class Feed:
     def _take(self, connection: _Connection, message: FromWorker) -> None:
         view = connection.view
         if isinstance(message, Prepared):
-            # It can serve every model of that table, whatever it said of one before.
-            view = replace(view, prepared_revision=message.revision, failed={})
-            connection.view = view
+            connection.view = replace(view, prepared_revision=message.revision)
             if view.active_revision < message.revision <= self._active:
                 connection.send(Activate(message.revision))
         elif isinstance(message, PrepareFailed):
             reason = message.reason[:REASON_LENGTH_MAX]
-            failure = PrepareFailure(message.revision, message.digest, reason)
-            connection.view = _with_failed(replace(view, failure=failure), message.digest, reason)
+            failure = PrepareFailure(message.revision, message.digest or None, reason)
+            connection.view = replace(view, failure=failure)
         elif isinstance(message, ModelState):
             if message.state == "failed":
                 reason = (message.reason or "it did not load")[:REASON_LENGTH_MAX]
                 connection.view = _with_failed(view, message.digest, reason)
-            elif message.digest in view.failed:
+            elif message.state == "ready":
                 failed = {name: why for name, why in view.failed.items() if name != message.digest}
                 connection.view = replace(view, failed=failed)
         elif isinstance(message, Activated):
@@ -243,9 +241,8 @@ async def _receive(reader: asyncio.StreamReader) -> FromWorker:
 
 
 def _with_failed(view: WorkerView, digest: str, reason: str) -> WorkerView:
-    if len(view.failed) >= FAILED_MAX:
-        raise InvalidInput(f"a worker reports more than {FAILED_MAX} failed models")
-    return replace(view, failed={**view.failed, digest: reason})
+    kept = list(view.failed.items())[-FAILED_MAX:]  # the oldest concern models long forgotten
+    return replace(view, failed={**dict(kept), digest: reason})
 
 
 def _same_user(writer: asyncio.StreamWriter) -> bool:

@@ -123,9 +123,10 @@ class ControlPlane:
         self._feed.start()
         self.loop.start()
 
-    def ready(self) -> bool:
-        """Return whether wishes come true: the loop passes, and does not fail each time."""
-        return self.loop.idle_s() < HANGING_S
+    def not_ready(self) -> str | None:
+        """Return why wishes do not come true now, None when they do."""
+        idle_s = self.loop.idle_s()
+        return None if idle_s < HANGING_S else f"the control loop has not finished a pass for {idle_s:.0f} s"
 
     def close(self) -> None:
         """Stop. Workers go on serving, jobs go on working."""

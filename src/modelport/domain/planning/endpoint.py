@@ -135,6 +135,8 @@ def plan(
     goal = route_of(endpoint.name, config.spec, endpoint.modelport.weights, notes)
     unsound = digests_of([goal]) & observed.broken.keys()
     if served == goal and not unsound:
+        if _is_on_its_way(observed.rollout, goal):
+            return (Want(endpoint.name, goal),)  # a worker that was mended needs the new table to serve by
         if endpoint.settled or not observed.everywhere:
             return ()
         return (_succeed(endpoint, config, observed.active.revision, now),)
@@ -253,6 +255,14 @@ def _fail(endpoint: Endpoint, served: EndpointRoute | None, reason: str, now: da
 
 def _served(active: RouteTable, name: str) -> EndpointRoute | None:
     return next((route for route in active.endpoints if route.endpoint == name), None)
+
+
+def _is_on_its_way(rollout: Rollout | None, goal: EndpointRoute) -> bool:
+    return (
+        rollout is not None
+        and rollout.state is not RolloutState.FAILED
+        and rollout.changes.get(goal.endpoint) == goal
+    )
 
 
 def _missing(endpoint: Endpoint, config: EndpointConfig | None, models: Mapping[str, Model]) -> str | None:

@@ -54,12 +54,12 @@ class PrepareFailure:
 
     Args:
         revision: The table.
-        digest: The model at fault.
+        digest: The model at fault; None where it is no model's fault.
         reason: Why, in plain words.
     """
 
     revision: int
-    digest: str
+    digest: str | None
     reason: str
 
 
@@ -120,10 +120,16 @@ def judge(
         waited_s: Seconds since it was published.
         timeout_s: Seconds after which a worker that has not answered is at fault.
     """
+    asked_for = digests_of(rollout.changes.values())
     for worker in workers:
         failure = worker.failure
         if failure is not None and failure.revision == rollout.revision:
             return _state(rollout, RolloutState.FAILED, failure.digest, failure.reason)
+        # A worker that did not have a model before may call a table prepared without it: nothing got worse.
+        # But the table was published so that it has it.
+        for digest in sorted(asked_for & worker.failed.keys()):
+            if worker.prepared_revision >= rollout.revision:
+                return _state(rollout, RolloutState.FAILED, digest, worker.failed[digest])
     late = [worker.index for worker in workers if worker.prepared_revision < rollout.revision]
     if late and waited_s >= timeout_s:
         reason = f"inference worker {late[0]} did not load it within {timeout_s:g} s"

@@ -1,0 +1,382 @@
+"""A control plane without processes: real records and files, and fakes for everything that would be one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelport.control.endpoint_reconciler import EndpointReconciler
+from modelport.control.job_reconciler import JobReconciler
+from modelport.control.loop import Loop
+from modelport.control.ownership import Ownership
+from modelport.control.retention import Retention
+from modelport.control.routes import RouteFiles
+from modelport.control.services.endpoints import Endpoints
+from modelport.control.services.events import Events
+from modelport.control.services.jobs import Jobs
+from modelport.control.services.labels import Labels
+from modelport.control.services.registry import Registry
+from modelport.domain.names import parse_version
+from modelport.domain.planning.endpoint import Trial, TrialState
+from modelport.domain.planning.rollout import PrepareFailure, WorkerView
+from modelport.domain.routes import RouteTable
+from modelport.settings import HomeLayout
+from modelport.stores.artifacts.local import LocalArtifacts
+from modelport.stores.records.records import Records, sqlite_url
+from modelport.wire import manifest as bundle
+from modelport.wire.jobs import PROGRESS_FILE, RESULT_FILE, JobResult, Progress
+
+ME = "tester"
+
+
+class HandClock:
+    """A clock whose hands the test turns."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.turn(seconds)
+
+    def turn(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.seconds += seconds
+
+
+class Crash(BaseException):
+    """The process died here."""
+
+
+class Saboteur:
+    """Crashes the process at its k-th effect; None: never."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.effects = 0
+
+    def tick(self) -> None:
+        self.effects += 1
+        if self.effects == self.at:
+            raise Crash
+
+    def around(self, target: Any, *names: str) -> Any:
+        """Return `target` with a chance to crash before and after each call of these methods."""
+        return _Fragile(target, self, names)
+
+
+class _Fragile:
+    def __init__(self, target: Any, saboteur: Saboteur, names: tuple[str, ...]) -> None:
+        self._target, self._saboteur, self._names = target, saboteur, names
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._target, name)
+        if name not in self._names:
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._saboteur.tick()
+            result = found(*args, **kwargs)
+            self._saboteur.tick()
+            return result
+
+        return call
+
+
+class _FragileRecords:
+    """Records that crash before, at the end of, and after a transaction."""
+
+    def __init__(self, records: Records, saboteur: Saboteur) -> None:
+        self._records, self._saboteur = records, saboteur
+        self.reading = records.reading
+
+    @contextmanager
+    def transaction(self, *, principal: str = "modelport") -> Iterator[Any]:
+        self._saboteur.tick()
+        with self._records.transaction(principal=principal) as tx:
+            yield tx
+            self._saboteur.tick()
+        self._saboteur.tick()
+
+
+class FakeWorkers:
+    """Inference workers that load in no time, from the same files as the real ones.
+
+    Args:
+        files: The route files.
+        count: How many there are.
+    """
+
+    def __init__(self, files: RouteFiles, count: int = 2) -> None:
+        self.files = files
+        self.harmful: dict[str, str] = {}  # digest → why it does not load
+        self.slow: set[str] = set()  # digests whose load never ends
+        self.views = [self.born(index) for index in range(count)]
+        self.activations: list[tuple[int, ...]] = []
+        self.wake: Callable[[], None] = lambda: None
+
+    def born(self, index: int) -> WorkerView:
+        """Return a worker that just started: it serves by the last activated table."""
+        active = self.files.active().revision
+        return WorkerView(index, 100 + index, active, active)
+
+    def restart_without(self, index: int, digest: str) -> None:
+        """Let a worker start anew, find a mark on a model, and not load it."""
+        self.views[index] = replace(self.born(index), failed={digest: "crashed its process while loading"})
+
+    def workers(self) -> tuple[WorkerView, ...]:
+        return tuple(self.views)
+
+    def prepare(self, revision: int) -> None:
+        table = _table(self.files, revision)
+        self.views = [self._prepared(view, table) for view in self.views]
+        self.wake()
+
+    def activate(self, revision: int) -> None:
+        assert all(view.prepared_revision >= revision for view in self.views), "activated before prepared"
+        self.views = [replace(view, active_revision=revision) for view in self.views]
+        self.activations.append(tuple(view.active_revision for view in self.views))
+        self.wake()
+
+    def abandon(self, revision: int) -> None:
+        pass
+
+    def drop(self, index: int) -> None:
+        self.views = [view for view in self.views if view.index != index]
+
+    def _prepared(self, view: WorkerView, table: RouteTable) -> WorkerView:
+        if table.digests() & self.slow:
+            return view
+        failed = {digest: self.harmful[digest] for digest in table.digests() if digest in self.harmful}
+        kept = _places(_table(self.files, view.active_revision)) if view.active_revision else set()
+        for _, _, digest in sorted(_places(table) - kept):
+            if digest in failed:
+                failure = PrepareFailure(table.revision, digest, failed[digest])
+                return replace(view, failure=failure, failed=failed)
+        return replace(view, prepared_revision=table.revision, failed=failed)
+
+
+class FakeEngine:
+    """Runs nothing, and remembers what it was asked for. Lives on when control dies, as jobs do."""
+
+    def __init__(self) -> None:
+        self.harmful: dict[str, str] = {}
+        self.tried: list[str] = []
+        self.running: set[str] = set()
+        self.started: list[str] = []
+        self.asked_to_stop: list[str] = []
+        self.refuses: OSError | None = None
+
+    def start(self, folder: Path) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        if folder.name not in self.running:
+            assert (folder / "job.json").is_file(), "started before it was told what to do"
+            self.started.append(folder.name)
+            self.running.add(folder.name)
+
+    def alive(self, folder: Path) -> bool:
+        return folder.name in self.running
+
+    def stop(self, folder: Path) -> None:
+        self.asked_to_stop.append(folder.name)
+
+    def interrupt(self, folders: Iterable[Path]) -> None:
+        self.running -= {folder.name for folder in folders}
+
+    def try_model(self, digest: str) -> str | None:
+        self.tried.append(digest)
+        return self.harmful.get(digest)
+
+    def finish(self, folder: Path, result: JobResult) -> None:
+        """Let a job end with a result."""
+        (folder / RESULT_FILE).write_bytes(msgspec.json.encode(result))
+        self.running.discard(folder.name)
+
+    def advance(self, folder: Path, shards: int) -> None:
+        """Let a job report progress."""
+        (folder / PROGRESS_FILE).write_bytes(msgspec.json.encode(Progress(shards_done=shards)))
+
+
+class InlineCanaries:
+    """First loads that end at once, in the caller's thread."""
+
+    def __init__(self, engine: FakeEngine, wake: Callable[[], None]) -> None:
+        self._engine = engine
+        self._wake = wake
+        self._trials: dict[str, Trial] = {}
+
+    def start(self, digest: str) -> None:
+        if digest not in self._trials:
+            reason = self._engine.try_model(digest)
+            state = TrialState.PASSED if reason is None else TrialState.FAILED
+            self._trials[digest] = Trial(state, reason)
+            self._wake()
+
+    def trials(self) -> dict[str, Trial]:
+        return dict(self._trials)
+
+    def forget(self, digest: str) -> None:
+        self._trials.pop(digest, None)
+
+
+class House:
+    """One control process on a home. Build another on the same home after it crashed.
+
+    Args:
+        home: The home.
+        engine: What outlives control.
+        workers: What outlives control; None: two fresh ones.
+        saboteur: May crash it.
+        expected: How many workers there should be.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        engine: FakeEngine | None = None,
+        workers: FakeWorkers | None = None,
+        clock: HandClock | None = None,
+        saboteur: Saboteur | None = None,
+        expected: int = 2,
+        database_url: str = "",
+    ) -> None:
+        self.layout = HomeLayout(home)
+        self.clock = clock or HandClock()
+        saboteur = saboteur or Saboteur()
+        home.mkdir(parents=True, exist_ok=True)
+        self.layout.jobs.mkdir(exist_ok=True)
+        if not database_url and not self.layout.database.exists():
+            shutil.copy(_fresh_database(), self.layout.database)
+        self.records = Records(database_url or sqlite_url(self.layout.database), self.clock)
+        records: Any = _FragileRecords(self.records, saboteur)
+        self.artifacts = LocalArtifacts(self.layout.artifacts)
+        self.files = RouteFiles(self.layout.routes)
+        self.engine = engine or FakeEngine()
+        self.workers = workers or FakeWorkers(self.files)
+        self.wake = wake = threading.Event()
+        canaries = InlineCanaries(self.engine, wake.set)
+        self.workers.wake = wake.set
+        ownership = Ownership(records, self.clock, str(home))
+        self.endpoint_reconciler = EndpointReconciler(
+            records,
+            ownership,
+            saboteur.around(self.files, "publish", "activate", "prune"),
+            saboteur.around(self.workers, "prepare", "activate"),
+            canaries,  # type: ignore[arg-type]
+            clock=self.clock,
+            workers_expected=expected,
+            prepare_timeout_s=120.0,
+        )
+        self.job_reconciler = JobReconciler(
+            records,
+            ownership,
+            saboteur.around(self.engine, "start", "stop"),
+            folder=self.layout.jobs,
+            captures=self.layout.captures,
+            clock=self.clock,
+        )
+        self.retention = Retention(
+            self.records,
+            self.artifacts,
+            self.files,
+            labels=self.layout.labels,
+            label_age_days=30.0,
+            clock=self.clock,
+        )
+        self.loop = Loop((self.endpoint_reconciler, self.job_reconciler), clock=self.clock, wake=wake)
+        self.registry = Registry(records, self.artifacts)
+        self.endpoints = Endpoints(records, wake.set)
+        self.jobs = Jobs(records, folder=self.layout.jobs, captures=self.layout.captures, wake=wake.set)
+        self.labels = Labels(
+            records, folder=self.layout.labels, captures=self.layout.captures, clock=self.clock
+        )
+        self.events = Events(records)
+
+    def __enter__(self) -> House:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.records.close()
+
+    def store_model(self, number: int) -> str:
+        """Upload the files of a model that is not one; return its digest."""
+        files = {
+            bundle.SERVING_GRAPH: f"graph {number}".encode(),
+            bundle.SIGNATURE: b"{}",
+            bundle.PROOF: b'{"rows": 100, "max_absolute": 0.0}',
+        }
+        digests = {name: self.artifacts.put([content]) for name, content in files.items()}
+        return self.artifacts.put([bundle.encode_manifest(bundle.Manifest(digests))])
+
+    def register(self, group: str, number: int, **facts: Any) -> str:
+        """Register model `number` as the next version; return `group:version`."""
+        return self.registry.register_version(group, self.store_model(number), principal=ME, **facts).name
+
+    def deploy(self, endpoint: str, version: str, **how: Any) -> Any:
+        """Wish for a version and let it come true, or fail; return the endpoint."""
+        self.endpoints.deploy(endpoint, parse_version(version), principal=ME, **how)
+        return self.settle(endpoint)
+
+    def settle(self, endpoint: str) -> Any:
+        """Pass until there is nothing to do; return the endpoint."""
+        self.run()
+        return self.endpoints.describe(endpoint)
+
+    def run(self) -> None:
+        """Pass until nothing is left to do and nobody has news."""
+        for _ in range(100):
+            self.wake.clear()
+            self.loop.run_until_quiet()
+            if not self.wake.is_set():
+                return
+        raise AssertionError("the loop does not come to rest")
+
+    def routed(self, endpoint: str) -> dict[str, float]:
+        """Return variant to weight as the active table has it; shadows are left out."""
+        return {
+            variant.variant: variant.weight
+            for route in self.files.active().endpoints
+            if route.endpoint == endpoint
+            for variant in route.variants
+            if not variant.shadow
+        }
+
+
+def _table(files: RouteFiles, revision: int) -> RouteTable:
+    from modelport.wire.feed import decode_routes, route_file
+
+    return decode_routes(route_file(files._folder, revision).read_bytes())
+
+
+def _places(table: RouteTable) -> set[tuple[str, str, str]]:
+    return {
+        (route.endpoint, variant.variant, variant.digest)
+        for route in table.endpoints
+        for variant in route.variants
+    }
+
+
+@cache
+def _fresh_database() -> Path:
+    """Return a database with all migrations: applying them takes longer than most tests."""
+    path = Path(tempfile.mkdtemp(prefix="modelport-test-")) / "fresh.db"
+    Records(sqlite_url(path), HandClock()).close()
+    return path
