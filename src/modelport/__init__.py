@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Unreachable,
     )
     from modelport.sdk.calls import (
+        batch,
         connect,
         deploy,
         endpoint,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
         events,
         job,
         models,
+        monitor,
+        register,
         status,
         version,
     )
@@ -47,6 +50,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "modelport.sdk.calls": (
+        "batch",
         "connect",
         "deploy",
         "endpoint",
@@ -54,6 +58,8 @@ _HOMES = {
         "events",
         "job",
         "models",
+        "monitor",
+        "register",
         "status",
         "version",
     ),
@@ -96,6 +102,7 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "__version__",
+    "batch",
     "connect",
     "deploy",
     "endpoint",
@@ -103,6 +110,8 @@ __all__ = [
     "events",
     "job",
     "models",
+    "monitor",
+    "register",
     "start",
     "status",
     "version",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 from modelport.sdk.client import Client
 from modelport.sdk.default import current
-from modelport.sdk.endpoints import Endpoint
-from modelport.sdk.versions import ModelGroup, ModelVersion
 
-if TYPE_CHECKING:
-    from modelport.sdk.jobs import Job
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def connect(url: str | None = None, *, token: str | None = None, timeout_s: float = 60.0) -> Client:
@@ -24,53 +25,26 @@ def connect(url: str | None = None, *, token: str | None = None, timeout_s: floa
     return Client(url, token=token, timeout_s=timeout_s)
 
 
-def deploy(
-    version: str | ModelVersion,
-    endpoint: str,
-    *,
-    traffic: str | float | None = None,
-    shadow: bool = False,
-    capture: str | float | None = None,
-    timeout_s: float | None = 120.0,
-) -> Endpoint:
-    """Serve a version under an endpoint's name and wait until it is InService; see `Client.deploy`."""
-    return current().deploy(
-        version, endpoint, traffic=traffic, shadow=shadow, capture=capture, timeout_s=timeout_s
-    )
+def _on_current(method: Callable[Concatenate[Client, P], R]) -> Callable[P, R]:
+    """Return a client's method as a function that asks for the current client each time."""
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return method(current(), *args, **kwargs)
+
+    without_self = list(inspect.signature(method).parameters.values())[1:]
+    call.__signature__ = inspect.signature(method).replace(parameters=without_self)  # type: ignore[attr-defined]
+    return call
 
 
-def endpoint(name: str) -> Endpoint:
-    """Return an endpoint; NotFound when there is none."""
-    return current().endpoint(name)
-
-
-def endpoints() -> list[Endpoint]:
-    """Return the endpoints."""
-    return current().endpoints()
-
-
-def models() -> list[ModelGroup]:
-    """Return the registered models."""
-    return current().models()
-
-
-def version(reference: str) -> ModelVersion:
-    """Return one version: `name:3`, `name@champion`, or `name` for the newest."""
-    return current().version(reference)
-
-
-def job(name: str) -> Job:
-    """Return a job; NotFound when there is none."""
-    return current().job(name)
-
-
-def events(
-    *, kind: str | None = None, name: str | None = None, after: int | None = None, limit: int | None = None
-) -> list[dict[str, Any]]:
-    """Return what happened, oldest first; see `Client.events`."""
-    return current().events(kind=kind, name=name, after=after, limit=limit)
-
-
-def status() -> dict[str, Any]:
-    """Return the platform's version, URLs, processes, workers, and what is not settled."""
-    return current().status()
+register = _on_current(Client.register)
+version = _on_current(Client.version)
+models = _on_current(Client.models)
+deploy = _on_current(Client.deploy)
+endpoint = _on_current(Client.endpoint)
+endpoints = _on_current(Client.endpoints)
+batch = _on_current(Client.batch)
+monitor = _on_current(Client.monitor)
+job = _on_current(Client.job)
+events = _on_current(Client.events)
+status = _on_current(Client.status)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -126,7 +127,7 @@ class Client:
         return [ModelGroup(self, document) for document in self._items("/api/v1/model-package-groups")]
 
     def versions(self, name: str) -> list[ModelVersion]:
-        """Return the versions of one model, oldest first.
+        """Return the versions of one model, newest first.
 
         Args:
             name: The model's name.
@@ -136,6 +137,66 @@ class Client:
         """
         path = f"/api/v1/model-package-groups/{quote(check_name(name, what='model'))}/versions"
         return [ModelVersion(self, document) for document in self._items(path)]
+
+    def register(  # noqa: PLR0913 - all but two are optional
+        self,
+        model: Any,
+        name: str,
+        *,
+        example: Any = None,
+        labels: Sequence[Any] | None = None,
+        units: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        approval: str | None = None,
+        alias: str | None = None,
+        trust: bool = False,
+        example_data: bool = True,
+        description: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        parent_version: int | None = None,
+    ) -> ModelVersion:
+        """Convert a model here, prove that its answers do not change, and register it.
+
+        Args:
+            model: A fitted estimator or pipeline; or the path of a model file.
+            name: The model's name; made when there is none.
+            example: Rows of the training features, DataFrame or array `[rows, features]`: they become
+                the signature, the proof's rows and the baseline of drift. The whole training set is fine.
+            labels: Words for the classes, in the order of the model's own; None keeps the training data's.
+            units: Feature (or target) name to unit, for people.
+            metrics: Metric name to number, kept with the version.
+            approval: "manual" to let somebody approve it first; None: it may be deployed at once.
+            alias: Pointed at the new version.
+            trust: Let a pickle file run its code, in a sandbox.
+            example_data: Keep rows of the example in the proof; otherwise made-up rows only.
+            description: For people.
+            metadata: Free words, kept with the version.
+            tags: AWS tags.
+            parent_version: The version it was trained to replace.
+
+        Raises:
+            ConversionFailed: A step cannot be converted; says which, why, and what would work.
+            CheckFailed: The converted model is not the original; shows the worst row.
+            InvalidInput: A name is not allowed, or the example does not fit the model.
+            Refused: A pickle file without trust.
+        """
+        from modelport.sdk.publishing import bundle_of, check_wish, publish
+
+        check_wish(name, alias, approval)
+        bundle = bundle_of(model, example, labels=labels, units=units, trust=trust, example_data=example_data)
+        return publish(
+            self,
+            bundle,
+            name,
+            approval=approval,
+            alias=alias,
+            metrics=metrics,
+            description=description,
+            metadata=metadata,
+            tags=[{"key": key, "value": value} for key, value in (tags or {}).items()],
+            parent_version=parent_version,
+        )
 
     def version(self, reference: str) -> ModelVersion:
         """Return one version.
@@ -289,6 +350,74 @@ class Client:
             except NotFound:
                 continue
         raise NotFound(f"there is no job {name!r}", hint="see `modelport jobs`")
+
+    def batch(
+        self,
+        version: str | ModelVersion,
+        source: str | Path,
+        output: str | Path,
+        *,
+        join: bool = False,
+        failed_rows_max: int = 0,
+        input_format: str | None = None,
+        output_format: str | None = None,
+        name: str | None = None,
+    ) -> Job:
+        """Start scoring files; the job goes on without this process.
+
+        Args:
+            version: `name:3`, `name@alias`, `name`, or a `ModelVersion`.
+            source: File, folder or fsspec URL of Parquet, CSV or JSON Lines.
+            output: File, folder or fsspec URL to write to.
+            join: Write the input's columns before the predictions.
+            failed_rows_max: Rows that may fail before the job does; they are listed in a side file.
+            input_format: "parquet", "csv" or "jsonl"; None: told by the extension.
+            output_format: The same for the output; None: told by its extension, else as the input.
+            name: Of the job; None: a fresh one.
+
+        Returns:
+            The job: `wait()`, `watch()`, `progress()`, `stop()`.
+        """
+        from modelport.sdk.jobs import start_batch
+
+        return start_batch(
+            self,
+            str(version),
+            source,
+            output,
+            join=join,
+            failed_rows_max=failed_rows_max,
+            input_format=input_format,
+            output_format=output_format,
+            name=name,
+        )
+
+    def monitor(
+        self,
+        endpoint: str | Endpoint,
+        *,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        timeout_s: float | None = 600.0,
+    ) -> Job:
+        """Compare an endpoint's traffic with its training data and its labels, and wait for the report.
+
+        Args:
+            endpoint: Whose traffic.
+            since: Start of the window: RFC 3339 with a zone, or an aware datetime. None: all that is kept.
+            until: End of the window; None: now.
+            timeout_s: Seconds to wait; None for ever; 0 does not wait.
+
+        Returns:
+            The job: `text` is the report in plain words, `report` where the HTML is, `detail` the numbers.
+
+        Raises:
+            Conflict: The endpoint captures nothing; the hint turns it on.
+        """
+        from modelport.sdk.jobs import start_monitor
+
+        job = start_monitor(self, str(endpoint), since, until)
+        return job if timeout_s == 0 else job.wait(timeout_s=timeout_s)
 
     def _items(self, path: str) -> Iterator[dict[str, Any]]:
         after = None

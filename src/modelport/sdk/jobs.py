@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelport.domain.errors import ModelportError
+from modelport.domain.clock import Clock
+from modelport.domain.errors import InvalidInput, ModelportError
+from modelport.domain.names import NAME_LENGTH_MAX, VersionReference, check_name, parse_version
 from modelport.sdk.resources import Described
 from modelport.sdk.transport import quote
 from modelport.sdk.waiting import wait_for
 from modelport.wire.jobs import Progress
 
+if TYPE_CHECKING:
+    from modelport.sdk.client import Client
+
 PATHS = {"TransformJob": "/api/v1/transform-jobs", "ProcessingJob": "/api/v1/processing-jobs"}
 _STATUS = {"TransformJob": "transform_job_status", "ProcessingJob": "processing_job_status"}
 _OVER = ("Completed", "Failed", "Stopped")
+
+MEDIA_TYPES = {
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv",
+    "jsonl": "application/jsonlines",
+}
 
 
 class Job(Described):
@@ -50,6 +64,16 @@ class Job(Described):
     def message(self) -> str | None:
         """Return a processing job's conclusion in plain words, None before there is one."""
         return self.status_document.get("exit_message")
+
+    @property
+    def text(self) -> str:
+        """Return a monitor's report in plain words; empty before there is one."""
+        return str(self.detail.get("text") or self.message or "")
+
+    @property
+    def report(self) -> str | None:
+        """Return where a monitor's HTML report lies; None before there is one."""
+        return self.detail.get("report")
 
     def refresh(self) -> Job:
         """Ask the server again."""
@@ -127,3 +151,65 @@ class Job(Described):
     @property
     def _path(self) -> str:
         return f"{PATHS[self.kind]}/{quote(self.name)}"
+
+
+def start_batch(  # noqa: PLR0913 - those of `Client.batch`
+    client: Client,
+    version: str,
+    source: str | Path,
+    output: str | Path,
+    *,
+    join: bool,
+    failed_rows_max: int,
+    input_format: str | None,
+    output_format: str | None,
+    name: str | None,
+) -> Job:
+    """Ask for a batch job; arguments as for `Client.batch`."""
+    reference = parse_version(version)
+    where = {"data_source": {"s3_data_source": {"s3_uri": absolute(source)}}}
+    wish = {
+        "transform_job_name": check_name(name or fresh_name(reference, client.clock), what="job"),
+        "model_name": str(reference),
+        "transform_input": {**where, "content_type": _media_type(input_format)},
+        "transform_output": {"s3_output_path": absolute(output), "accept": _media_type(output_format)},
+        "data_processing": {"join_source": "Input" if join else "None"},
+        "failed_rows_max": failed_rows_max,
+    }
+    return Job(client, client.control.ask("POST", PATHS["TransformJob"], wish))
+
+
+def start_monitor(
+    client: Client, endpoint: str, since: str | datetime | None, until: str | datetime | None
+) -> Job:
+    """Ask for a monitoring job; arguments as for `Client.monitor`."""
+    wish = {
+        "endpoint": check_name(endpoint, what="endpoint"),
+        "since": since.isoformat() if isinstance(since, datetime) else since,
+        "until": until.isoformat() if isinstance(until, datetime) else until,
+    }
+    return Job(client, client.control.ask("POST", PATHS["ProcessingJob"], wish))
+
+
+def absolute(place: str | Path) -> str:
+    """Return a place as a server on this machine finds it: URLs as they are, paths from the root."""
+    text = str(place)
+    if "://" in text:
+        return text
+    path = str(Path(text).expanduser().absolute())
+    return path + "/" if text.endswith("/") else path
+
+
+def fresh_name(reference: VersionReference, clock: Clock) -> str:
+    """Return a job name that nobody has: the version, the time, and four random characters."""
+    version = str(reference).replace(":", "-").replace("@", "-")
+    suffix = f"-{clock.now():%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
+    return version[: NAME_LENGTH_MAX - len(suffix)].rstrip("-") + suffix
+
+
+def _media_type(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if name not in MEDIA_TYPES:
+        raise InvalidInput(f"format {name!r} is not known", hint=f"one of: {', '.join(MEDIA_TYPES)}")
+    return MEDIA_TYPES[name]

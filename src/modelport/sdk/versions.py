@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelport.sdk.resources import Described
 from modelport.sdk.transport import quote
+
+if TYPE_CHECKING:
+    from modelport.sdk.verifying import Verified
 
 
 class ModelGroup(Described):
@@ -22,7 +25,7 @@ class ModelGroup(Described):
         return int(self.notes.get("last_version", 0))
 
     def versions(self) -> list[ModelVersion]:
-        """Return the versions, oldest first."""
+        """Return the versions, newest first."""
         return self.client.versions(self.name)
 
 
@@ -94,6 +97,16 @@ class ModelVersion(Described):
         path = f"{_group_path(self.group)}/aliases/{quote(alias)}"
         self.client.control.ask("PUT", path, {"version": self.version})
         return self
+
+    def verify(self) -> Verified:
+        """Replay the proof's rows here, through the runtime that serves.
+
+        Raises:
+            CheckFailed: It does not answer as the original did.
+        """
+        from modelport.sdk.publishing import verify
+
+        return verify(self.client, self)
 
     def delete(self) -> None:
         """Remove it.
