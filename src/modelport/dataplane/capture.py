@@ -149,6 +149,7 @@ class Capture:
                 break
         for file in self._files.values():
             file.close()
+        self._retention.close()
 
     def _write_queued(self) -> None:
         batches: dict[tuple[tuple[str, str], datetime], list[_Taken]] = {}

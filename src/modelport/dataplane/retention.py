@@ -78,6 +78,12 @@ class Retention:
         if self._folder.is_dir() and self._hold():
             self.enforce()
 
+    def close(self) -> None:
+        """Let another process be the one."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def enforce(self) -> None:
         """Remove what has to go, now."""
         now = self._clock.now()
