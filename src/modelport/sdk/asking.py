@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from modelport.domain.errors import CheckFailed
 from modelport.domain.signature import Signature
-from modelport.evaluation.probes import Probes
+from modelport.evaluation.probes import Origin, Probes
 from modelport.formats.conversion import Original
 from modelport.sdk.coding import Coded, code
 
@@ -60,7 +60,7 @@ def ask_original(signature: Signature, original: Original, probes: Probes) -> As
     """
     coded = code(signature, probes.columns)
     fine = np.flatnonzero(~coded.refused)
-    if not fine.size:
+    if not (probes.origin[fine] == Origin.EXAMPLE.value).any():
         raise CheckFailed(
             "the signature refuses every row of the example",
             hint="pass rows that the model itself can answer",
