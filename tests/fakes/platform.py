@@ -121,8 +121,8 @@ class Platform:
         if self._http is not None:
             self._http.close()
             self._http = None
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)  # nothing happens when it has ended
             try:
                 self._collect()
             except subprocess.TimeoutExpired:

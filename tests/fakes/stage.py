@@ -13,11 +13,14 @@ from typing import Self
 from fakes.platform import START_TIMEOUT_S, Platform, wait_for
 from modelport.bootstrap.home import make_folders, save_settings
 from modelport.bootstrap.supervisor import process_table
+from modelport.domain.routes import RouteTable
 from modelport.durable import CRASH_POINT_VARIABLE
 from modelport.settings import Settings
 from modelport.supervisor.child import Child
 from modelport.supervisor.listeners import bind_listener, listener_url
+from modelport.wire.feed import active_file, encode_routes, route_file
 
+OLD_REVISIONS = 30
 CONTROL = "control"
 WORKER = "inference-0"
 
@@ -34,6 +37,9 @@ class Stage(Platform):
         settings = Settings(home=home, port=0, inference_port=0, workers=1, drain_timeout_s=2.0)
         make_folders(settings.layout)
         save_settings(settings)
+        for revision in range(1, OLD_REVISIONS + 1):  # a home with a past: there is something to tidy up
+            route_file(self.layout.routes, revision).write_bytes(encode_routes(RouteTable(revision)))
+        active_file(self.layout.routes).write_text(str(OLD_REVISIONS))
         self._listeners = [bind_listener("127.0.0.1", 0, setting="--port") for _ in range(2)]
         self.control_url, self.inference_url = (listener_url(listener) for listener in self._listeners)
         self._specs = {spec.name: spec for spec in process_table(settings, *self._listeners)}

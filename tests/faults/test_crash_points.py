@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ ROWS = 400
 OF_JOBS = ("transform",)
 OF_A_JOBS_END = ("job.before_result", "job.after_result")
 OF_WORKERS = ("mark", "capture", "worker")
+OF_SWEEPS = ("retention",)
 OF_EVERYONE = ("durable",)
 
 
@@ -64,7 +66,7 @@ def test_names_are_unique() -> None:
 
 def points_of_control() -> list[str]:
     """Return the crash points that only the control process can reach: all that nobody else claims."""
-    others = {*points_of(*OF_JOBS, *OF_WORKERS, *OF_EVERYONE), *OF_A_JOBS_END}
+    others = {*points_of(*OF_JOBS, *OF_WORKERS, *OF_SWEEPS, *OF_EVERYONE), *OF_A_JOBS_END}
     return [name for name in crash_points() if name not in others]
 
 
@@ -153,6 +155,43 @@ def crash(stage: Stage, victim: str, point: str, number: int) -> None:
     assert stage.died(victim), f"nothing that was done reaches {point}"
     stage.restart(victim)
     day.keep()
+
+
+# ── Sweeps: too rare to wait for, so a process that does nothing else ────────────────────────────
+
+SWEEP = """
+import sys
+from pathlib import Path
+from modelport.control.retention import Retention
+from modelport.control.routes import RouteFiles
+from modelport.domain.clock import SystemClock
+from modelport.settings import HomeLayout
+from modelport.stores.artifacts.local import LocalArtifacts
+from modelport.stores.records.records import Records, sqlite_url
+
+layout, clock = HomeLayout(Path(sys.argv[1])), SystemClock()
+records = Records(sqlite_url(layout.database), clock)
+artifacts, routes = LocalArtifacts(layout.artifacts), RouteFiles(layout.routes)
+Retention(records, artifacts, routes, labels=layout.labels, label_age_days=1.0, clock=clock).sweep()
+"""
+
+
+@pytest.mark.parametrize("point", points_of(*OF_SWEEPS))
+def test_a_sweep_that_crashes_took_only_what_nobody_needs(point: str, tmp_path: Path) -> None:
+    with Stage(tmp_path / "home") as stage:
+        reference = stage.register("kept", truthful_bundle(1))
+        artifacts = LocalArtifacts(stage.layout.artifacts)
+        waste = [artifacts.put([f"waste {number}".encode()]) for number in range(3)]
+        for path in (stage.layout.artifacts / "sha256").rglob("*"):
+            os.utime(path, (0, 0))  # older than any grace
+        stage.end(CONTROL)
+        command = [sys.executable, "-c", SWEEP, str(stage.layout.home)]
+        crashed = subprocess.run(command, env={**os.environ, CRASH_POINT_VARIABLE: point}, check=False)
+        assert crashed.returncode == KILLED
+        subprocess.run(command, check=True, capture_output=True)
+        assert not any(artifacts.has(digest) for digest in waste)
+        stage.start(CONTROL)
+        assert stage.deploy(reference, "kept")["status"]["endpoint_status"] == "InService"
 
 
 # ── Everyone: the durable write itself ───────────────────────────────────────────────────────────
