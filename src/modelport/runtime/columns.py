@@ -1,6 +1,6 @@
 """Arrow columns of a batch job: record batches to the serving matrix, outputs to Arrow arrays.
 
-No pandas: `to_numpy`, `pa.scalar` and `pa.array(numpy)` import it lazily and cost a second, so numbers are
+No pandas: `to_numpy`, `pa.scalar` and `pa.array` import it lazily and cost a second, so numbers are
 read with `np.frombuffer` on Arrow's buffers and written with `Array.from_buffers`.
 """
 
@@ -299,23 +299,22 @@ def to_arrays(signature: Signature, outputs: Outputs) -> list[pa.Array]:
     """Return the answers as Arrow arrays, in the order of `output_schema`."""
     if outputs.label is None:
         return _float_arrays(outputs.predictions)
-    labels = signature.output.labels
-    kind = _label_type(labels)
-    arrays = [_label_array(labels, kind).take(_from_numpy(outputs.label, pa.int64()))]
+    arrays = [_labels(signature.output.labels).take(_from_numpy(outputs.label, pa.int64()))]
     if signature.output.probabilities:
         arrays += _float_arrays(outputs.probabilities)
     return arrays
 
 
-def _label_array(labels: tuple[Value, ...], kind: pa.DataType) -> pa.Array:
-    """Return the labels as an array; `pa.array` of a list would import pandas too."""
+def _labels(labels: tuple[Value, ...]) -> pa.Array:
+    kind = _label_type(labels)
     if kind == pa.string():
         words = [_word(label).encode() for label in labels]
         ends = np.cumsum([0, *map(len, words)], dtype=np.int32)
-        buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(words))]
-        return pa.Array.from_buffers(kind, len(words), buffers)
+        return pa.Array.from_buffers(
+            kind, len(words), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(words))]
+        )
     if kind == pa.bool_():
-        bits = np.packbits(np.array(labels, dtype=np.bool_), bitorder="little")
+        bits = np.packbits(np.array(labels, np.bool_), bitorder="little")
         return pa.Array.from_buffers(kind, len(labels), [None, pa.py_buffer(bits)])
     return _from_numpy(np.array(labels, np.int64 if kind == pa.int64() else np.float64), kind)
 
