@@ -1,0 +1,200 @@
+"""`up`, `down`, `status`, `open`: the platform's own processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from modelport import bootstrap
+from modelport.domain.clock import Clock, SystemClock
+from modelport.domain.errors import TimedOut, Unreachable
+from modelport.sdk.client import DEFAULT_URL, URL_VARIABLE, Client
+from modelport.settings import HomeLayout, read_settings
+from modelport.supervisor.lock import lock_holder
+
+POLL_S = 0.05
+HEALTHY_STATES = frozenset({"running"})
+Output = Literal["table", "json"]
+Home = Annotated[
+    Path | None, typer.Option(help="Folder of all state; MODELPORT_HOME, else the XDG data directory.")
+]
+AsOutput = Annotated[Output, typer.Option("--output", "-o", help="How to print data.")]
+
+app = typer.Typer()
+
+
+@app.command()
+def up(
+    home: Home = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to bind; anything but loopback needs tokens.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Control port; 0 picks a free one.")] = None,
+    inference_port: Annotated[int | None, typer.Option(help="Inference port; 0 picks a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Inference workers; 0 means min(cores, 4).")] = None,
+    detach: Annotated[  # noqa: FBT002 - a flag of the command line
+        bool, typer.Option("--detach", help="Return once it is ready; stop it with `modelport down`.")
+    ] = False,
+    output: AsOutput = "table",
+) -> None:
+    """Start the platform. It is ready when it prints its URLs; Ctrl-C or SIGTERM drains it.
+
+    Example: modelport up --workers 2
+    """
+    flags = {
+        "--home": home,
+        "--host": host,
+        "--port": port,
+        "--inference-port": inference_port,
+        "--workers": workers,
+        "--output": output,
+    }
+    given = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
+    command = bootstrap.program("supervisor", *given)
+    if not detach:
+        # This process becomes the supervisor: same pid, and none of the command line's libraries.
+        sys.stdout.flush()
+        os.execv(command[0], command)  # noqa: S606 - a list, never a shell
+    raise typer.Exit(_start_detached((*command, "--detached")))
+
+
+def _start_detached(command: tuple[str, ...]) -> int:
+    """Start a supervisor that outlives this process; return its exit code, 0 once it is ready."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - PIPE was asked for
+        try:
+            said = process.stdout.read()  # ends when it leaves the terminal, or dies
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGTERM)
+            raise
+        typer.echo(said, nl=False)
+        if not said:
+            return process.wait()
+        process.returncode = 0  # it lives on, and is not ours to wait for
+        return 0
+
+
+@app.command()
+def down(
+    home: Home = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for open requests and jobs.")] = 90.0,
+) -> None:
+    """Stop the platform of a home: open requests finish, jobs are resumed by the next `up`.
+
+    Example: modelport down --home ~/platform
+    """
+    layout, clock = _layout(home), SystemClock()
+    pid = lock_holder(layout.lock)
+    if pid is None:
+        typer.echo(f"no platform runs on {layout.home}", err=True)
+        return
+    os.kill(pid, signal.SIGTERM)
+    _wait_until_free(layout, timeout, clock)
+    typer.echo(f"stopped the platform on {layout.home}", err=True)
+
+
+def _wait_until_free(layout: HomeLayout, timeout_s: float, clock: Clock) -> None:
+    deadline = clock.monotonic() + timeout_s
+    while lock_holder(layout.lock) is not None:
+        if clock.monotonic() >= deadline:
+            raise TimedOut(
+                f"the platform on {layout.home} did not stop within {timeout_s:g} s",
+                hint="wait longer with --timeout; `modelport status` shows what still runs",
+            )
+        clock.sleep(POLL_S)
+
+
+@app.command()
+def status(home: Home = None, output: AsOutput = "table") -> None:
+    """Show what runs, what is unhealthy, and why. Exits 1 when something is, 7 when nothing runs.
+
+    Example: modelport status -o json
+    """
+    layout = _layout(home)
+    found = _ask(layout)
+    problems = list_problems(found)
+    if output == "json":
+        typer.echo(json.dumps({**found, "problems": problems}))
+    else:
+        _print_status(found, problems)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _ask(layout: HomeLayout) -> dict[str, Any]:
+    """Return the platform's own account; where control is down, what the supervisor wrote."""
+    try:
+        with Client(control_url(layout)) as client:
+            return client.status()
+    except Unreachable:
+        if lock_holder(layout.lock) is None:
+            raise
+    processes = json.loads(layout.processes_file.read_bytes())
+    urls = json.loads(layout.endpoint_file.read_bytes())
+    return {**urls, "processes": processes}
+
+
+def control_url(layout: HomeLayout) -> str:
+    """Return where control listens: `MODELPORT_URL`, else the home's platform, else the default."""
+    if url := os.environ.get(URL_VARIABLE):
+        return url
+    try:
+        return str(json.loads(layout.endpoint_file.read_bytes())["control_url"])
+    except (FileNotFoundError, KeyError, json.JSONDecodeError):
+        return DEFAULT_URL
+
+
+def list_problems(status: dict[str, Any]) -> list[str]:
+    """Return a line for each thing that is not as it should be.
+
+    Args:
+        status: What `GET /api/v1/status` answers, or the part of it that the supervisor wrote.
+    """
+    return [
+        f"{line['name']} is {line['state']}" + (f" ({line['last_exit']})" if line.get("last_exit") else "")
+        for line in _processes(status)
+        if line["state"] not in HEALTHY_STATES
+    ]
+
+
+def _processes(status: dict[str, Any]) -> list[dict[str, Any]]:
+    found = status.get("processes") or []
+    return list(found.get("processes", [])) if isinstance(found, dict) else list(found)
+
+
+def _print_status(status: dict[str, Any], problems: list[str]) -> None:
+    for key in ("version", "control_url", "inference_url"):
+        if status.get(key):
+            typer.echo(f"{key.removesuffix('_url'):<12}{status[key]}")
+    for line in _processes(status):
+        again = f"  restarts {line['restarts']}" if line["restarts"] else ""
+        typer.echo(f"{line['name']:<12}{line['state']:<10}pid {line['pid'] or '-'}{again}")
+    for problem in problems:
+        typer.echo(f"unhealthy: {problem}", err=True)
+
+
+@app.command("open")
+def open_console(home: Home = None) -> None:
+    """Open the console in a browser.
+
+    Example: modelport open
+    """
+    url = control_url(_layout(home))
+    with Client(url) as client:
+        client.status()  # a browser's error page would not say what to do
+    typer.echo(url)
+    webbrowser.open(url)
+
+
+def _layout(home: Path | None) -> HomeLayout:
+    return read_settings({"home": home}).layout
