@@ -1,4 +1,4 @@
-"""Versions are switched 100 times under a closed loop of 16 connections, half of them new for each request.
+"""100 versions, none loaded before, are switched under a closed loop of 16 connections, half of them fresh.
 
 .venv/bin/python bench/switching.py [SWITCHES]
 """
@@ -17,7 +17,7 @@ from fakes.platform import Platform
 
 def main(switches: int) -> None:
     with tempfile.TemporaryDirectory() as folder, Platform(Path(folder) / "home", workers=2) as platform:
-        references = serve_truthfully(platform, versions=4)
+        references = serve_truthfully(platform, versions=switches + 1)
         report = switch_repeatedly(platform, references, switches)
     print(f"{switches} switches in {report.seconds:.1f} s, {report.seconds / switches:.2f} s each")
     print(

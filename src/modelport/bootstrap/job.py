@@ -82,8 +82,10 @@ def _work(folder: Path, asked: Asked) -> JobResult:
     settings, clock = saved_settings(folder.parent.parent), SystemClock()
     artifacts = LocalArtifacts(settings.layout.artifacts)
     if isinstance(work, TransformWork):
-        from modelport.jobs import transform
+        from modelport.jobs import transform  # a job imports its own body only
 
         memory = settings.batch_memory_bytes
         return transform.run(work, folder, artifacts, clock, stop=asked, memory_bytes=memory)
-    raise NotImplementedError
+    from modelport.jobs import monitor
+
+    return monitor.run(work, folder, settings.layout, artifacts, clock, stop=asked)
