@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -26,6 +27,7 @@ DEFAULT_URL = "http://127.0.0.1:8090"
 URL_VARIABLE = "MODELPORT_URL"
 TOKEN_VARIABLE = "MODELPORT_TOKEN"  # noqa: S105 - the variable's name, not a token
 UPLOAD_CHUNK_BYTES = 1 << 20
+EVENTS_PAGE = 1_000
 
 
 class Client:
@@ -112,13 +114,13 @@ class Client:
         """Return what happened, oldest first.
 
         Args:
-            kind: Only this kind of resource, for example "Endpoint".
-            name: Only this resource.
-            after: Only events with a greater sequence number; None: the newest `limit`.
-            limit: At most so many.
+            kind: Only of this kind of resource, for example "Endpoint".
+            name: Only of this resource.
+            after: Only those after this sequence number; None: from the beginning.
+            limit: At most so many; None: all.
         """
-        params = {"kind": kind, "name": name, "after": after, "limit": limit}
-        return list(self.control.ask("GET", "/api/v1/events", params=params)["items"])
+        found = self._items("/api/v1/events", kind=kind, name=name, after=after, limit=limit or EVENTS_PAGE)
+        return list(itertools.islice(found, limit))
 
     # models
 
@@ -419,10 +421,9 @@ class Client:
         job = start_monitor(self, str(endpoint), since, until)
         return job if timeout_s == 0 else job.wait(timeout_s=timeout_s)
 
-    def _items(self, path: str) -> Iterator[dict[str, Any]]:
-        after = None
+    def _items(self, path: str, *, after: Any = None, **filters: Any) -> Iterator[dict[str, Any]]:
         while True:
-            page: Mapping[str, Any] = self.control.ask("GET", path, params={"after": after})
+            page: Mapping[str, Any] = self.control.ask("GET", path, params={**filters, "after": after})
             yield from page["items"]
             after = page.get("next")
             if after is None:

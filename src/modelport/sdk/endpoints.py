@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelport.domain.errors import InvalidInput, ModelportError, NotFound
 from modelport.sdk.resources import Described
 from modelport.sdk.transport import quote
 from modelport.sdk.waiting import wait_for
+
+if TYPE_CHECKING:
+    from modelport.domain.signature import Signature
+    from modelport.sdk.versions import ModelVersion
 
 LABELS_PER_REQUEST = 10_000
 TARGET_VARIANT = "X-Amzn-SageMaker-Target-Variant"
@@ -44,6 +48,37 @@ class Endpoint(Described):
         """Ask the server again."""
         self.document = self.client.control.ask("GET", self._path)
         return self
+
+    def config(self) -> dict[str, Any]:
+        """Return the config it serves, or is about to: variants, shadows, capture."""
+        name = self.status_document.get("endpoint_config_name") or self.spec["endpoint_config_name"]
+        document = self.client.control.ask("GET", f"/api/v1/endpoint-configs/{quote(name)}")
+        return dict(document["spec"])
+
+    def version(self, variant: str | None = None) -> ModelVersion:
+        """Return the version behind a variant.
+
+        Args:
+            variant: Its name; None: the one with the largest weight.
+
+        Raises:
+            NotFound: There is no such variant.
+        """
+        variants = self.config()["production_variants"]
+        if variant is None:
+            weights = self.variants
+            chosen = max(variants, key=lambda item: weights.get(item["variant_name"], 0.0))
+        else:
+            chosen = next((item for item in variants if item["variant_name"] == variant), None)
+            if chosen is None:
+                known = ", ".join(item["variant_name"] for item in variants)
+                raise NotFound(f"{self.name} has no variant {variant!r}", hint=f"its variants: {known}")
+        model = self.client.control.ask("GET", f"/api/v1/models/{quote(chosen['model_name'])}")
+        return self.client.version(model["modelport"]["model_version"])
+
+    def signature(self) -> Signature:
+        """Return what the model behind it takes and gives; with several, the one with most traffic."""
+        return self.version().signature()
 
     def predict(self, rows: Any, *, variant: str | None = None, inference_id: str | None = None) -> Any:
         """Predict.

@@ -8,6 +8,7 @@ from modelport.sdk.resources import Described
 from modelport.sdk.transport import quote
 
 if TYPE_CHECKING:
+    from modelport.domain.signature import Signature
     from modelport.sdk.verifying import Verified
 
 
@@ -97,6 +98,13 @@ class ModelVersion(Described):
         path = f"{_group_path(self.group)}/aliases/{quote(alias)}"
         self.client.control.ask("PUT", path, {"version": self.version})
         return self
+
+    def signature(self) -> Signature:
+        """Return what it takes and gives: names, types, categories, labels."""
+        from modelport.wire.manifest import SIGNATURE
+        from modelport.wire.signature import decode_signature
+
+        return decode_signature(self.client.download(self.files[SIGNATURE]))
 
     def verify(self) -> Verified:
         """Replay the proof's rows here, through the runtime that serves.

@@ -1,0 +1,226 @@
+"""`batch`, `monitor`, `jobs`, `logs`, `stop`: finite work."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Literal
+
+import typer
+
+from modelport.cli.exits import FAILED, report
+from modelport.cli.output import AsOutput, Timeout, moment, print_facts, print_json, print_table, say
+from modelport.domain.errors import Conflict
+from modelport.sdk.client import Client
+from modelport.sdk.jobs import Job
+from modelport.wire.jobs import Progress
+
+app = typer.Typer()
+FileFormat = Literal["parquet", "csv", "jsonl"]
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")]
+QUIET_LINE_S = 5.0
+"""Seconds between two progress lines where they cannot be written over each other."""
+
+
+@app.command()
+def batch(  # noqa: PLR0913 - options of the command line
+    reference: Annotated[str, typer.Argument(metavar="NAME:VERSION", help="A version, or NAME@ALIAS.")],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="File, folder or fsspec URL.")],
+    target: Annotated[str, typer.Argument(metavar="OUTPUT", help="File, folder or fsspec URL.")],
+    *,
+    join: Annotated[
+        bool, typer.Option("--join", help="Write the input's columns before the predictions.")
+    ] = False,
+    failed_rows_max: Annotated[
+        int,
+        typer.Option(
+            "--failed-rows", "--failed-rows-max", min=0, help="Rows that may fail before the job does."
+        ),
+    ] = 0,
+    input_format: Annotated[
+        FileFormat | None, typer.Option(help="Of the input; told by the extension otherwise.")
+    ] = None,
+    output_format: Annotated[
+        FileFormat | None, typer.Option(help="Of the output; told by its extension, else as the input.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the job; a fresh one otherwise.")] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return when the job was accepted.")] = False,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait; for ever otherwise.")] = None,
+    output: AsOutput = "table",
+) -> None:
+    """Score Parquet, CSV or JSON Lines files as a job that survives restarts.
+
+    Ctrl-C ends the waiting, not the job.
+
+    Example: modelport batch flights:3 april.parquet scored.parquet
+    """
+    with Client() as client:
+        job = client.batch(
+            reference,
+            source,
+            target,
+            join=join,
+            failed_rows_max=failed_rows_max,
+            input_format=input_format,
+            output_format=output_format,
+            name=name,
+        )
+        say(f"job {job.name}")
+        if not no_wait:
+            _wait(job, timeout)
+    if output == "json":
+        print_json(job.document)
+    elif no_wait:
+        typer.echo(job.name)
+    else:
+        print_facts({"job": job.name, "status": job.status, **job.detail})
+
+
+@app.command()
+def monitor(
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")],
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Start, for example 2013-07-01T00:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="End; now otherwise.")] = None,
+    timeout: Timeout = 600.0,
+    output: AsOutput = "table",
+) -> None:
+    """Compare captured traffic with the training data, and predictions with labels.
+
+    Example: modelport monitor flights --since 2013-07-01T00:00:00Z
+    """
+    with Client() as client:
+        try:
+            job = client.monitor(endpoint, since=since, until=until, timeout_s=0)
+        except Conflict as error:  # it captures nothing: a failure with a remedy, no conflict of names
+            report(error)
+            raise typer.Exit(FAILED) from error
+        say(f"job {job.name}")
+        _wait(job, timeout)
+    if output == "json":
+        print_json(job.document)
+        return
+    typer.echo(job.text)
+    if job.report:
+        say(f"report with plots: {job.report}")
+
+
+@app.command()
+def jobs(
+    name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="A job to describe.")] = None,
+    output: AsOutput = "table",
+) -> None:
+    """List the jobs, or describe one.
+
+    Example: modelport jobs
+    """
+    with Client() as client:
+        if name is not None:
+            job = client.job(name)
+            if output == "json":
+                print_json(job.document)
+            else:
+                print_facts(_facts(job))
+            return
+        found = client.jobs()
+    if output == "json":
+        print_json([job.document for job in found])
+        return
+    rows = [
+        {
+            "name": job.name,
+            "kind": job.kind,
+            "status": job.status,
+            "created": moment(job.document.get("created_at")),
+        }
+        for job in sorted(found, key=lambda job: str(job.document.get("created_at")))
+    ]
+    print_table(rows, empty="no jobs yet; begin with `modelport batch`")
+
+
+@app.command()
+def logs(job: JobName) -> None:
+    """Print the end of a job's log.
+
+    Example: modelport logs flights-3-20130801-120000-ab12
+    """
+    with Client() as client:
+        typer.echo(client.job(job).log(), nl=False)
+
+
+@app.command()
+def stop(job: JobName) -> None:
+    """Ask a job to stop. What it has finished stays.
+
+    Example: modelport stop flights-3-20130801-120000-ab12
+    """
+    with Client() as client:
+        found = client.job(job).stop()
+    say(f"job {found} is {found.status}")
+
+
+def tell_progress(progress: Progress) -> str:
+    """Return how far a job is, in a line."""
+    parts = []
+    if progress.rows_total:
+        share = 100 * progress.rows_done / progress.rows_total
+        parts.append(f"{progress.rows_done:,} of {progress.rows_total:,} rows ({share:.0f} %)")
+    elif progress.rows_done:
+        parts.append(f"{progress.rows_done:,} rows")
+    if progress.rows_per_second:
+        parts.append(f"{progress.rows_per_second:,.0f} rows/s")
+    if progress.seconds_left is not None:
+        parts.append(f"{progress.seconds_left:.0f} s left")
+    if progress.rows_failed:
+        parts.append(f"{progress.rows_failed:,} rows failed")
+    return " · ".join(parts) or progress.phase or "starting"
+
+
+def _wait(job: Job, timeout_s: float | None) -> None:
+    """Wait for a job, with its progress on stderr."""
+    clock = job.client.clock
+    live = sys.stderr.isatty()
+    last = ""
+    told_at = clock.monotonic()
+
+    def tell(progress: Progress) -> None:
+        nonlocal last, told_at
+        line = tell_progress(progress)
+        if line == last:
+            return
+        if live:
+            typer.echo(f"\r{line.ljust(len(last))}", nl=False, err=True)
+        elif clock.monotonic() - told_at >= QUIET_LINE_S:
+            told_at = clock.monotonic()
+            say(line)
+        else:
+            return
+        last = line
+
+    try:
+        job.wait(timeout_s=timeout_s, on_progress=tell)
+    except KeyboardInterrupt:
+        say(f"\nthe job goes on; stop it with: modelport stop {job.name}")
+        raise
+    finally:
+        if live and last:
+            say("")
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    spec, status = job.spec, job.status_document
+    source = spec.get("transform_input", {}).get("data_source", {}).get("s3_data_source", {})
+    return {
+        "job": job.name,
+        "kind": job.kind,
+        "status": job.status,
+        "reason": job.failure_reason,
+        "model": spec.get("model_name"),
+        "input": source.get("s3_uri"),
+        "output": spec.get("transform_output", {}).get("s3_output_path"),
+        "progress": tell_progress(job.progress()),
+        "result": job.text,
+        "report": job.report,
+        "created": moment(job.document.get("created_at")),
+        "ended": moment(status.get("transform_end_time") or status.get("processing_end_time")),
+    }
