@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fakes.rows import as_json, npy
 from fakes.signatures import FLIGHT, FLIGHTS, matrix_signature
-from modelport.domain.errors import InvalidInput, UnsupportedMediaType
+from modelport.domain.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 from modelport.domain.signature import Feature, FeatureType, Signature
 from modelport.runtime.codecs import Codecs
 from modelport.runtime.codecs.json_text import JsonDecoder
@@ -219,3 +219,9 @@ def test_a_damaged_request_is_rows_or_refused(data: st.DataObject) -> None:
     damaged = good[:at] + put + good[at + data.draw(st.integers(0, 3)) :]
     with suppress(InvalidInput):
         assert CODECS.decoder_for(None)(damaged).count >= 1
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/jsonlines", "text/csv"])
+def test_more_values_than_memory_is_meant_for_are_too_large(content_type: str) -> None:
+    with pytest.raises(PayloadTooLarge, match="10000000"):
+        CODECS.decoder_for(content_type)(b"[" + b"1," * 10_000_001 + b"1]")

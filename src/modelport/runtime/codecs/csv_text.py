@@ -17,7 +17,7 @@ import msgspec
 from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Output, Value
 from modelport.runtime.codecs.schema import Schema, list_of
-from modelport.runtime.codecs.values import GeneralReader, finished
+from modelport.runtime.codecs.values import GeneralReader, finished, refuse_many_values
 from modelport.runtime.numerals import read_integer, read_number
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
@@ -54,8 +54,10 @@ class CsvDecoder:
         """Return the body's rows.
 
         Raises:
+            PayloadTooLarge: It has more than ten million values.
             InvalidInput: The body is not CSV, a name of the header is unknown, or a cell does not fit.
         """
+        refuse_many_values(body)
         if self._takes_bare:
             try:
                 return self._read_bare(body)
@@ -121,7 +123,7 @@ class CsvDecoder:
     def _is_header(self, cells: list[str]) -> bool:
         if self._header is not None:
             return self._header == "present"
-        return 2 * sum(cell in self._names for cell in cells) >= len(cells)
+        return 2 * len(self._names.intersection(cells)) >= len(cells)
 
     def _hint(self, row: int) -> str | None:
         if row or self._header == "present":

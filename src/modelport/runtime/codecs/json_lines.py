@@ -13,7 +13,7 @@ from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Output
 from modelport.runtime.codecs.schema import Schema
 from modelport.runtime.codecs.strict_json import parse_value, refuse_doubled
-from modelport.runtime.codecs.values import GeneralReader, finished
+from modelport.runtime.codecs.values import GeneralReader, finished, refuse_many_values
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
 
@@ -36,8 +36,10 @@ class JsonLinesDecoder:
         """Return the body's rows.
 
         Raises:
+            PayloadTooLarge: It has more than ten million values.
             InvalidInput: A line is not JSON, or its row does not fit.
         """
+        refuse_many_values(body)
         try:
             return self._read_fast(body)
         except Exception:  # noqa: BLE001 - whatever it was, the general path says what is wrong

@@ -24,7 +24,7 @@ import msgspec
 from modelport.domain.errors import InvalidInput
 from modelport.runtime.codecs.schema import Schema, list_of, map_of
 from modelport.runtime.codecs.strict_json import parse_value, refuse_doubled
-from modelport.runtime.codecs.values import GeneralReader
+from modelport.runtime.codecs.values import GeneralReader, refuse_many_values
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import found, located
 
@@ -69,8 +69,10 @@ class JsonDecoder:
         """Return the body's rows.
 
         Raises:
+            PayloadTooLarge: It has more than ten million values.
             InvalidInput: The body is not JSON of a known form, or a row does not fit.
         """
+        refuse_many_values(body)
         try:
             fast = self._heads.get(body[:HEAD_BYTES])
             if fast is None:

@@ -9,12 +9,13 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from modelport.domain.errors import InvalidInput
+from modelport.domain.errors import InvalidInput, PayloadTooLarge
 from modelport.runtime.cells import UNUSED, Cell, Unfit
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import found, located, nearest
 
 NAMES_SHOWN_MAX = 20
+VALUES_MAX = 10_000_000
 
 
 class GeneralReader:
@@ -143,6 +144,19 @@ class GeneralReader:
             return rule(value)
         except Unfit as misfit:
             raise located(number, cell.name, str(misfit), hint=hint or _hint(value)) from None
+
+
+def refuse_many_values(body: bytes) -> None:
+    """Refuse a body of so many values that reading it would take gigabytes.
+
+    Raises:
+        PayloadTooLarge: It has more than `VALUES_MAX` values.
+    """
+    if len(body) > 2 * VALUES_MAX and body.count(b",") >= VALUES_MAX:  # a value takes two bytes or more
+        raise PayloadTooLarge(
+            f"found {body.count(b',') + 1} values or more, expected at most {VALUES_MAX} in one request",
+            hint="send them in several requests, or as a batch job",
+        )
 
 
 def finished(packed: list[bytes]) -> Rows:
