@@ -92,14 +92,10 @@ class Serving:
         """
         async with self._lock:
             table = await self._build(revision, report)
-            kept = _places(self.tables.current.routes)
-            for endpoint, variant, digest in sorted(_places(table.routes) - kept):
-                if digest in self.failures:
-                    log.warning("routes.refused", revision=revision, endpoint=endpoint, variant=variant)
-                    self._unload_unneeded()
-                    return digest, self.failures[digest]
-            self._prepared = {revision: table}
-            return None
+            fault = self._fault(table)
+            self._prepared = {} if fault else {revision: table}
+        self._unload_unneeded()
+        return fault
 
     async def activate(self, revision: int, report: Report) -> None:
         """Let new requests belong to a revision; loads it first when it was not prepared.
@@ -132,9 +128,13 @@ class Serving:
             else:
                 self.failures[digest] = reason
                 report(digest, "failed", reason)
-        if recovered:
+        while recovered:
             async with self._lock:
-                self.tables.activate(await self._build(self.revision, report))
+                revision = self.revision
+                table = await self._build(revision, report)
+                recovered = revision != self.revision  # another table was activated meanwhile
+                if not recovered:
+                    self.tables.activate(table)
 
     async def _build(self, revision: int, report: Report) -> ServingTable:
         routes = decode_routes(await asyncio.to_thread(route_file(self._folder, revision).read_bytes))
@@ -148,16 +148,27 @@ class Serving:
                 self.failures.pop(digest, None)
         return ServingTable(routes, found, self._slot)
 
+    def _fault(self, table: ServingTable) -> tuple[str, str] | None:
+        """Return a failed model that is to serve where it does not serve now; None when there is none."""
+        for endpoint, variant, digest in sorted(_places(table.routes) - _places(self.tables.current.routes)):
+            if digest in self.failures:
+                log.warning("routes.refused", endpoint=endpoint, variant=variant, digest=digest)
+                return digest, self.failures[digest]
+        return None
+
     def _drained(self, table: ServingTable) -> None:
-        if table.routes.revision:
-            self._told_drained(table.routes.revision)
+        revision = table.routes.revision
+        if revision not in (0, self.revision):  # the same one again: a model of it was mended
+            self._told_drained(revision)
         asyncio.get_running_loop().call_soon(self._unload_unneeded)
 
     def _unload_unneeded(self) -> None:
         if self._lock.locked():  # a table is being built; what it needs is not known yet
             return
         tables = [self.tables.current, *self.tables.draining, *self._prepared.values()]
-        if self._models.keep_only({digest for table in tables for digest in table.routes.digests()}):
+        needed = {digest for table in tables for digest in table.routes.digests()}
+        self.failures = {digest: reason for digest, reason in self.failures.items() if digest in needed}
+        if self._models.keep_only(needed):
             gc.collect()
 
 

@@ -1,0 +1,159 @@
+"""Real worker processes on one inherited socket: kills, crashes, stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from fakes.bundles import crashing_bundle, store_bundle, truthful_bundle
+from fakes.serving import endpoint
+from fakes.truthful import TruthfulLoad
+from modelport.bootstrap.home import make_folders, save_settings
+from modelport.domain.routes import RouteTable
+from modelport.settings import Settings
+from modelport.stores.artifacts.local import LocalArtifacts
+from modelport.telemetry import metrics
+from modelport.telemetry.slots import read_totals
+from modelport.wire.feed import active_file, encode_routes, route_file
+
+pytestmark = pytest.mark.processes
+
+
+class Home:
+    """A home whose last table is on disk, and the socket its workers share."""
+
+    def __init__(self, folder, listener):
+        self.settings = Settings(home=folder, drain_timeout_s=5.0)
+        self.layout = self.settings.layout
+        make_folders(self.layout)
+        save_settings(self.settings)
+        self.store = LocalArtifacts(self.layout.artifacts)
+        self.listener = listener
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    def publish(self, revision, *endpoints):
+        route_file(self.layout.routes, revision).write_bytes(encode_routes(RouteTable(revision, endpoints)))
+        active_file(self.layout.routes).write_text(str(revision))
+
+    @contextmanager
+    def worker(self, index=0):
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "modelport.bootstrap", "inference", "--home", str(self.layout.home)),
+                *("--index", str(index), "--fd", str(self.listener.fileno())),
+            ],
+            pass_fds=[self.listener.fileno()],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def ask(self, name, rows, timeout=10.0):
+        request = urllib.request.Request(
+            f"{self.url}/endpoints/{name}/invocations",
+            json.dumps(rows).encode(),
+            {"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def requests(self):
+        totals = read_totals(self.layout.metrics)
+        return sum(values[0] for (name, _), values in totals.items() if name == metrics.REQUESTS)
+
+
+@pytest.fixture
+def home(tmp_path):
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        yield Home(tmp_path / "home", listener)
+
+
+def test_a_killed_worker_loses_no_connection_that_waits_and_no_count(home):
+    digest = store_bundle(home.store, truthful_bundle(1))
+    home.publish(1, endpoint("e", ("v1", "m:1", digest, 1.0)))
+    with ExitStack() as stack:
+        first, _second = (stack.enter_context(home.worker(index)) for index in (0, 1))
+        assert home.ask("e", [[0, 0]])[0] == 200
+        load = stack.enter_context(TruthfulLoad(home.url, "e", connections=8, fresh=4))
+        _wait(lambda: home.requests() > 500)
+        before = home.requests()
+        first.send_signal(signal.SIGKILL)
+        first.wait(10)
+        stack.enter_context(home.worker(0))
+        _wait(lambda: home.requests() > before + 500)
+        report = load.stop()
+        assert report.failed.total() <= 8  # those in flight on it
+        assert report.misrouted == []
+        assert home.requests() >= before
+
+
+def test_sigterm_drains_and_ends_well(home):
+    digest = store_bundle(home.store, truthful_bundle(1))
+    home.publish(1, endpoint("e", ("v1", "m:1", digest, 1.0)))
+    with home.worker() as process:
+        assert home.ask("e", [[0, 0]])[0] == 200
+        with socket.create_connection(home.listener.getsockname()) as idle:
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=10)
+            assert idle.recv(10) == b""
+        assert process.returncode == 0
+        assert time.monotonic() - began < 3
+    events = [json.loads(line)["event"] for line in log.splitlines()]
+    assert events[-1] == "worker.stopped"
+    assert home.requests() == 1
+
+
+def test_a_model_that_kills_its_worker_is_not_loaded_again(home):
+    good = store_bundle(home.store, truthful_bundle(1))
+    deadly = store_bundle(home.store, crashing_bundle())
+    home.publish(1, endpoint("e", ("v1", "m:1", good, 1.0)), endpoint("deadly", ("v1", "d:1", deadly, 1.0)))
+    with home.worker() as process:
+        assert process.wait(20) == -signal.SIGSEGV
+    assert [path.name for path in home.layout.marks.iterdir()] == [f"0-{deadly}"]
+    with home.worker() as process:
+        assert home.ask("e", [[1, 2]]) == (200, {"predictions": [1003.0]})
+        status, reply = home.ask("deadly", [[1, 2]])
+        assert status == 503
+        assert "crashed" in reply["Message"]
+        assert process.poll() is None
+
+
+@pytest.mark.parametrize("point", ["mark.written", "mark.removed"])
+def test_a_worker_killed_while_it_loads_serves_when_it_is_back(home, point):
+    digest = store_bundle(home.store, truthful_bundle(1))
+    home.publish(1, endpoint("e", ("v1", "m:1", digest, 1.0)))
+    os.environ["MODELPORT_CRASH_POINT"] = point
+    try:
+        with home.worker() as process:
+            assert process.wait(20) == -signal.SIGKILL
+    finally:
+        del os.environ["MODELPORT_CRASH_POINT"]
+    with home.worker():
+        _wait(lambda: home.ask("e", [[1, 2]]) == (200, {"predictions": [1003.0]}))
+    assert list(home.layout.marks.iterdir()) == []
+
+
+def _wait(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
