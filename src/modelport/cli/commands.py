@@ -14,8 +14,11 @@ from modelport import __version__
 from modelport.cli.exits import INTERRUPTED, exit_code, report
 from modelport.domain.errors import ModelportError
 
+# httpx brings a command line of its own, with Rich and Pygments: 40 ms of every command, and never used here.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None: "cannot be imported"
+
 MODULES: dict[str, tuple[str, ...]] = {
-    "modelport.cli.platform": ("up", "down", "status", "open"),
+    "modelport.cli.platform": ("up", "down", "status", "open", "worker"),
     "modelport.cli.registry": (
         "register",
         "verify",

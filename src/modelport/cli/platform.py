@@ -1,4 +1,4 @@
-"""`up`, `down`, `status`, `open`: the platform's own processes."""
+"""`up`, `down`, `status`, `open`, `worker`: the platform's own processes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import subprocess
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from modelport import bootstrap
+from modelport.cli.output import AsOutput, Timeout, print_facts, print_json, print_table, say
 from modelport.domain.clock import Clock, SystemClock
 from modelport.domain.errors import TimedOut, Unreachable
 from modelport.sdk.client import DEFAULT_URL, URL_VARIABLE, Client
@@ -21,12 +22,9 @@ from modelport.settings import HomeLayout, read_settings
 from modelport.supervisor.lock import lock_holder
 
 POLL_S = 0.05
-HEALTHY_STATES = frozenset({"running"})
-Output = Literal["table", "json"]
 Home = Annotated[
     Path | None, typer.Option(help="Folder of all state; MODELPORT_HOME, else the XDG data directory.")
 ]
-AsOutput = Annotated[Output, typer.Option("--output", "-o", help="How to print data.")]
 
 app = typer.Typer()
 
@@ -85,10 +83,7 @@ def _start_detached(command: tuple[str, ...]) -> int:
 
 
 @app.command()
-def down(
-    home: Home = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for open requests and jobs.")] = 90.0,
-) -> None:
+def down(home: Home = None, timeout: Timeout = 90.0) -> None:
     """Stop the platform of a home: open requests finish, jobs are resumed by the next `up`.
 
     Example: modelport down --home ~/platform
@@ -96,11 +91,11 @@ def down(
     layout, clock = _layout(home), SystemClock()
     pid = lock_holder(layout.lock)
     if pid is None:
-        typer.echo(f"no platform runs on {layout.home}", err=True)
+        say(f"no platform runs on {layout.home}")
         return
     os.kill(pid, signal.SIGTERM)
     _wait_until_free(layout, timeout, clock)
-    typer.echo(f"stopped the platform on {layout.home}", err=True)
+    say(f"stopped the platform on {layout.home}")
 
 
 def _wait_until_free(layout: HomeLayout, timeout_s: float, clock: Clock) -> None:
@@ -120,13 +115,15 @@ def status(home: Home = None, output: AsOutput = "table") -> None:
 
     Example: modelport status -o json
     """
-    layout = _layout(home)
-    found = _ask(layout)
+    found = _ask(_layout(home))
     problems = list_problems(found)
     if output == "json":
-        typer.echo(json.dumps({**found, "problems": problems}))
+        print_json({**found, "problems": problems})
     else:
-        _print_status(found, problems)
+        print_facts({name: found.get(name) for name in ("version", "control_url", "inference_url")})
+        print_table([_shown(line) for line in _processes(found)], empty="no processes are known")
+        for problem in problems:
+            say(f"unhealthy: {problem}")
     if problems:
         raise typer.Exit(1)
 
@@ -136,12 +133,13 @@ def _ask(layout: HomeLayout) -> dict[str, Any]:
     try:
         with Client(control_url(layout)) as client:
             return client.status()
-    except Unreachable:
+    except Unreachable as error:
         if lock_holder(layout.lock) is None:
             raise
-    processes = json.loads(layout.processes_file.read_bytes())
-    urls = json.loads(layout.endpoint_file.read_bytes())
-    return {**urls, "processes": processes}
+        urls, processes = (
+            json.loads(path.read_bytes()) for path in (layout.endpoint_file, layout.processes_file)
+        )
+        return {**urls, "processes": processes, "not_ready": error.message}
 
 
 def control_url(layout: HomeLayout) -> str:
@@ -160,27 +158,34 @@ def list_problems(status: dict[str, Any]) -> list[str]:
     Args:
         status: What `GET /api/v1/status` answers, or the part of it that the supervisor wrote.
     """
-    return [
+    problems = [
         f"{line['name']} is {line['state']}" + (f" ({line['last_exit']})" if line.get("last_exit") else "")
         for line in _processes(status)
-        if line["state"] not in HEALTHY_STATES
+        if line["state"] != "running"
     ]
+    problems += [f"control: {status['not_ready']}"] if status.get("not_ready") else []
+    problems += [f"token file: {problem}" for problem in status.get("token_problems", ())]
+    for worker in status.get("workers", ()):
+        for digest, reason in worker.get("failed", {}).items():
+            problems.append(f"inference-{worker['index']} cannot load model {digest[:12]}…: {reason}")
+    for unsettled in status.get("unsettled", ()):
+        reason = f": {unsettled['reason']}" if unsettled.get("reason") else ""
+        problems.append(f"{unsettled['kind']} {unsettled['name']} is {unsettled['status']}{reason}")
+    return problems
 
 
 def _processes(status: dict[str, Any]) -> list[dict[str, Any]]:
-    found = status.get("processes") or []
-    return list(found.get("processes", [])) if isinstance(found, dict) else list(found)
+    return list((status.get("processes") or {}).get("processes", ()))
 
 
-def _print_status(status: dict[str, Any], problems: list[str]) -> None:
-    for key in ("version", "control_url", "inference_url"):
-        if status.get(key):
-            typer.echo(f"{key.removesuffix('_url'):<12}{status[key]}")
-    for line in _processes(status):
-        again = f"  restarts {line['restarts']}" if line["restarts"] else ""
-        typer.echo(f"{line['name']:<12}{line['state']:<10}pid {line['pid'] or '-'}{again}")
-    for problem in problems:
-        typer.echo(f"unhealthy: {problem}", err=True)
+def _shown(line: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "process": line["name"],
+        "state": line["state"],
+        "pid": line["pid"],
+        "restarts": line["restarts"],
+        "last exit": line["last_exit"],
+    }
 
 
 @app.command("open")
@@ -194,6 +199,19 @@ def open_console(home: Home = None) -> None:
         client.status()  # a browser's error page would not say what to do
     typer.echo(url)
     webbrowser.open(url)
+
+
+@app.command()
+def worker(
+    folder: Annotated[Path, typer.Argument(help="Folder of the job, with its job.json.")],
+) -> None:
+    """Do the work of one job here and leave its result in its folder, as the platform's engine does.
+
+    Example: modelport worker ~/.local/share/modelport/jobs/nightly
+    """
+    from modelport.bootstrap import job
+
+    raise typer.Exit(job.run(folder))
 
 
 def _layout(home: Path | None) -> HomeLayout:
