@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,8 @@ def read_example(path: Path) -> pd.DataFrame | NDArray[np.generic]:
             case ".parquet":
                 return pd.read_parquet(path)
             case ".jsonl":
-                return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+                lines = path.read_bytes().splitlines()
+                return pd.DataFrame([json.loads(line) for line in lines if line.strip()])
             case ".npy":
                 matrix: NDArray[np.generic] = np.load(path, allow_pickle=False)
                 return matrix
