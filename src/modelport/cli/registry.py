@@ -230,7 +230,8 @@ def tell_proof(version: ModelVersion) -> str:
     measured = version.proof.get("serving") or {}
     return (
         f"proven on {measured.get('rows', 0)} rows: "
-        f"largest difference {measured.get('max_absolute', 0.0):.3g} (bar {version.proof.get('bar', 'none')}), {measured.get('flips', 0)} label flips"
+        f"largest difference {measured.get('max_absolute', 0.0):.3g} "
+        f"(bar {version.proof.get('bar', 'none')}), {measured.get('flips', 0)} label flips"
     )
 
 
