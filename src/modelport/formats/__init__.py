@@ -4,3 +4,7 @@ Belongs here: reading fitted objects of a framework, writing graphs that give th
 which step cannot be converted. Does not: judging parity (`evaluation`), running graphs for users
 (`runtime`), or uploading. Read `conversion.py` first: what comes out. Then `converting.py`: how it starts.
 """
+
+from modelport.formats.converting import convert
+
+__all__ = ["convert"]

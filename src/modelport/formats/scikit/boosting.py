@@ -1,0 +1,63 @@
+"""Gradient boosting: the first guess, then every tree's share, added in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from modelport.domain.errors import ConversionFailed
+from modelport.formats.blocks import Block
+from modelport.formats.emission import Emission
+from modelport.formats.ensemble import add_trees, constant_tree
+from modelport.formats.graph import Graph
+from modelport.formats.scikit.linear import two_columns
+from modelport.formats.scikit.trees import all_splits, seen_of, splits_of, tree_of
+from modelport.formats.scikit.walk import Walk
+
+
+def convert_boosting(walk: Walk, model: Any, block: Block, where: str) -> Emission:
+    """Convert GradientBoostingClassifier or GradientBoostingRegressor."""
+    init = "zero" if model.init_ == "zero" else type(model.init_).__name__
+    if init not in {"zero", "DummyClassifier", "DummyRegressor"}:
+        raise ConversionFailed(
+            f"{where} starts from a {init} (init=), which modelport cannot convert",
+            hint="leave init out, or set init='zero'",
+        )
+    seen = walk.body.rounded(block)
+    tensor, order = walk.body.collect(seen.columns, exact=False)
+    places = np.asarray(order, np.int64)
+    # the first guess is the same for every row
+    start = model._raw_predict_init(np.zeros((1, model.n_features_in_), np.float32))[0]  # noqa: SLF001 - link and clipping of the first guess are applied there
+    width = len(start)
+    trees = [constant_tree(value, target) for target, value in enumerate(start.tolist())]
+    fitted = []
+    for stage in model.estimators_:
+        for target, each in enumerate(stage):
+            value = model.learning_rate * each.tree_.value[:, 0, 0]
+            trees.append(tree_of(each.tree_, places, value, target))
+            fitted.append(each.tree_)
+    raw = add_trees(walk.graph, tensor, trees, width)
+    emission = Emission("boosting", splits=splits_of(seen, *all_splits(fitted)), seen=seen_of(seen))
+    if not hasattr(model, "classes_"):
+        return replace(emission, predictions=raw)
+    if not hasattr(model, "predict_proba"):
+        raise ConversionFailed(f"{where} has the loss {model.loss!r}, which gives no probabilities")
+    label = _sign(walk.graph, raw, "GreaterOrEqual") if width == 1 else walk.graph.argmax(raw)
+    probabilities = _probabilities(walk.graph, raw, width, model.loss)
+    return replace(emission, label=label, probabilities=probabilities)
+
+
+def _probabilities(graph: Graph, raw: str, width: int, loss: str) -> str:
+    if width > 1:
+        return graph.add("Softmax", raw, axis=1)
+    if loss == "exponential":
+        raw = graph.add("Mul", raw, graph.constant([[2.0]]))
+    return two_columns(graph, graph.add("Sigmoid", raw))
+
+
+def _sign(graph: Graph, raw: str, comparison: str) -> str:
+    answer = graph.add(comparison, graph.vector(raw, 0), graph.constant(0.0))
+    return graph.cast(answer, TensorProto.INT64)

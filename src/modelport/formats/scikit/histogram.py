@@ -1,0 +1,86 @@
+"""Histogram gradient boosting: raw doubles compared, categories by membership, missing values routed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from modelport.domain.errors import ConversionFailed
+from modelport.formats.blocks import Block
+from modelport.formats.emission import Emission
+from modelport.formats.ensemble import Tree, add_trees, constant_tree
+from modelport.formats.scikit.linear import two_columns
+from modelport.formats.scikit.trees import seen_of, splits_of
+from modelport.formats.scikit.walk import Walk
+
+WORD_BITS = 32
+
+
+def convert_histogram(walk: Walk, model: Any, block: Block, where: str) -> Emission:
+    """Convert HistGradientBoostingClassifier or HistGradientBoostingRegressor."""
+    if model._preprocessor is not None:  # noqa: SLF001 - native categories are encoded, and moved to the front, by this
+        block = walk.transform(model._preprocessor, block, f"{where}._preprocessor")  # noqa: SLF001
+    block = walk.body.held_as(block, single=False)
+    tensor, order = walk.body.collect(block.columns, exact=False)
+    places = np.asarray(order, np.int64)
+    start = np.ravel(model._baseline_prediction)  # noqa: SLF001 - the sum starts with it
+    trees = [constant_tree(value, target) for target, value in enumerate(start.tolist())]
+    features, thresholds = [], []
+    for iteration in model._predictors:  # noqa: SLF001 - there is no public form of the trees
+        for target, predictor in enumerate(iteration):
+            trees.append(_tree(predictor, places, target))
+            ordered = (predictor.nodes["is_leaf"] == 0) & (predictor.nodes["is_categorical"] == 0)
+            features.append(predictor.nodes["feature_idx"][ordered])
+            thresholds.append(predictor.nodes["num_threshold"][ordered])
+    raw = add_trees(walk.graph, tensor, trees, len(start))
+    splits = splits_of(block, np.concatenate(features), np.concatenate(thresholds))
+    emission = Emission("boosting", splits=splits, seen=seen_of(block))
+    graph = walk.graph
+    if hasattr(model, "classes_"):
+        if len(start) == 1:
+            positive = graph.add("Greater", graph.vector(raw, 0), graph.constant(0.0))
+            label = graph.cast(positive, TensorProto.INT64)
+            table = two_columns(graph, graph.add("Sigmoid", raw))
+        else:
+            label, table = graph.argmax(raw), graph.add("Softmax", raw, axis=1)
+        return replace(emission, label=label, probabilities=table)
+    link = type(model._loss.link).__name__  # noqa: SLF001 - it follows from the loss there
+    if link == "LogLink":
+        return replace(emission, predictions=graph.add("Exp", raw))
+    if link != "IdentityLink":
+        raise ConversionFailed(
+            f"{where} has the loss {model.loss!r} with the link {link}, which is not known"
+        )
+    return replace(emission, predictions=raw)
+
+
+def _tree(predictor: Any, places: NDArray[np.int64], target: int) -> Tree:
+    nodes = predictor.nodes
+    leaf = nodes["is_leaf"].astype(np.bool_)
+    members = {
+        int(node): _members(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]])
+        for node in np.flatnonzero(~leaf & nodes["is_categorical"].astype(np.bool_))
+    }
+    return Tree(
+        feature=places[np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64)],
+        threshold=nodes["num_threshold"],
+        left=nodes["left"].astype(np.int64),
+        right=nodes["right"].astype(np.int64),
+        leaf=leaf,
+        value=nodes["value"],
+        missing_left=nodes["missing_go_to_left"].astype(np.bool_),
+        target=target,
+        members=members,
+    )
+
+
+def _members(words: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """Return the category codes whose bits are set."""
+    bits = np.arange(len(words) * WORD_BITS)
+    return bits[(words[bits // WORD_BITS] >> (bits % WORD_BITS).astype(np.uint32)) & 1 == 1].astype(
+        np.float64
+    )

@@ -1,0 +1,156 @@
+"""Decision trees and forests.
+
+The ensemble answers with the leaf each tree ends in; the leaves' values are looked up and added in
+scikit-learn's order, tree by tree, then divided once. So every column has scikit-learn's own bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from modelport.domain.errors import ConversionFailed
+from modelport.formats.blocks import Block, Number
+from modelport.formats.emission import Emission, Splits
+from modelport.formats.ensemble import Tree, add_trees
+from modelport.formats.scikit.walk import Walk
+
+
+def convert_tree(walk: Walk, model: Any, block: Block, where: str) -> Emission:
+    """Convert one decision tree."""
+    return _converted(walk, model, [model.tree_], block, where, "tree")
+
+
+def convert_forest(walk: Walk, model: Any, block: Block, where: str) -> Emission:
+    """Convert a random forest or extra trees."""
+    return _converted(walk, model, [each.tree_ for each in model.estimators_], block, where, "forest")
+
+
+def tree_of(fitted: Any, places: NDArray[np.int64], value: NDArray[np.float64], target: int = 0) -> Tree:
+    """Return a tree of scikit-learn for the ensemble.
+
+    Args:
+        fitted: `sklearn.tree._tree.Tree`.
+        places: Column of the tensor for each column of the model.
+        value: What each node adds as a leaf, float64 `[nodes]`.
+        target: Column of the output.
+    """
+    leaf = fitted.children_left < 0
+    missing = getattr(fitted, "missing_go_to_left", None)
+    return Tree(
+        feature=places[np.where(leaf, 0, fitted.feature)],
+        threshold=fitted.threshold,
+        left=np.where(leaf, 0, fitted.children_left).astype(np.int64),
+        right=np.where(leaf, 0, fitted.children_right).astype(np.int64),
+        leaf=leaf,
+        value=value,
+        missing_left=np.zeros(len(leaf), np.bool_)
+        if missing is None
+        else np.asarray(missing, dtype=np.bool_),
+        target=target,
+    )
+
+
+def splits_of(block: Block, feature: NDArray[Any], threshold: NDArray[np.float64]) -> tuple[Splits, ...]:
+    """Return where trees turn on each column that comes from one feature.
+
+    Args:
+        block: Columns as the trees see them.
+        feature: Column of each split, `[S]`.
+        threshold: float64 `[S]`.
+    """
+    found = []
+    order = np.argsort(feature, kind="stable")
+    feature, threshold = feature[order], threshold[order]
+    starts = np.searchsorted(feature, np.arange(len(block) + 1))
+    for place, column in enumerate(block.columns):
+        some = threshold[starts[place] : starts[place + 1]]
+        if len(some) and isinstance(column, Number) and column.chain is not None:
+            found.append(Splits(column.chain, np.unique(some)))
+    return tuple(found)
+
+
+def seen_of(block: Block) -> tuple[Any, ...]:
+    """Return the chains of a block's columns."""
+    return tuple(
+        column.chain for column in block.columns if isinstance(column, Number) and column.chain is not None
+    )
+
+
+def all_splits(fitted: Sequence[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return column and threshold of every split of some trees."""
+    branch = [tree.children_left >= 0 for tree in fitted]
+    feature = np.concatenate([tree.feature[some] for tree, some in zip(fitted, branch, strict=True)])
+    threshold = np.concatenate([tree.threshold[some] for tree, some in zip(fitted, branch, strict=True)])
+    return feature, threshold
+
+
+def _converted(
+    walk: Walk, model: Any, fitted: Sequence[Any], block: Block, where: str, family: str
+) -> Emission:
+    classes = getattr(model, "classes_", None)
+    if isinstance(classes, list):
+        raise ConversionFailed(
+            f"{where} predicts several labels at once, which modelport cannot convert yet",
+            hint="train one classifier for each label",
+        )
+    graph = walk.graph
+    seen = walk.body.rounded(block)
+    tensor, order = walk.body.collect(seen.columns, exact=False)
+    places = np.asarray(order, np.int64)
+    emission = Emission(family, splits=splits_of(seen, *all_splits(fitted)), seen=seen_of(seen))
+    values = [_leaf_values(tree, classifies=classes is not None) for tree in fitted]
+    if classes is None and values[0].shape[1] == 1:
+        trees = [tree_of(tree, places, value[:, 0]) for tree, value in zip(fitted, values, strict=True)]
+        total = add_trees(graph, tensor, trees)
+        return replace(emission, predictions=_mean(walk, total, len(fitted)))
+    total = _looked_up(walk, tensor, fitted, places, values)
+    mean = _mean(walk, total, len(fitted))
+    if classes is None:
+        return replace(emission, predictions=mean, targets=values[0].shape[1])
+    return replace(emission, label=graph.argmax(mean), probabilities=mean)
+
+
+def _leaf_values(tree: Any, *, classifies: bool) -> NDArray[np.float64]:
+    """Return the answer of each node, float64 `[nodes, classes or targets]`."""
+    return np.asarray(tree.value[:, 0, :] if classifies else tree.value[:, :, 0])
+
+
+def _looked_up(
+    walk: Walk,
+    tensor: str,
+    fitted: Sequence[Any],
+    places: NDArray[np.int64],
+    values: Sequence[NDArray[np.float64]],
+) -> str:
+    """Return the sum over trees of what stands in the leaves, `[N, columns]`.
+
+    ONNX Runtime's ReduceSum over the first axis adds slice after slice, as scikit-learn adds trees.
+    """
+    graph = walk.graph
+    trees, tables, offset = [], [], 0
+    for target, (tree, value) in enumerate(zip(fitted, values, strict=True)):
+        leaf = tree.children_left < 0
+        number = np.zeros(len(leaf))
+        number[leaf] = np.arange(offset, offset + leaf.sum())
+        offset += int(leaf.sum())
+        trees.append(tree_of(tree, places, number, target))
+        tables.append(value[leaf])
+    leaves = graph.cast(add_trees(graph, tensor, trees, len(trees)), TensorProto.INT64)
+    table = graph.constant(np.concatenate(tables))
+    if len(trees) == 1:
+        flat = graph.add("Reshape", leaves, graph.constant([-1], np.int64))
+        return graph.add("Gather", table, flat, axis=0)
+    by_tree = graph.add("Gather", table, graph.add("Transpose", leaves, perm=[1, 0]), axis=0)
+    return graph.add("ReduceSum", by_tree, graph.constant([0], np.int64), keepdims=0)
+
+
+def _mean(walk: Walk, total: str, count: int) -> str:
+    if count == 1:
+        return total
+    return walk.graph.add("Div", total, walk.graph.constant([[float(count)]]))
