@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -65,9 +65,14 @@ class Crash(BaseException):
 
 
 class Saboteur:
-    """Crashes the process at its k-th effect; None: never."""
+    """Crashes the process at its k-th effect."""
 
-    def __init__(self, at: int | None = None) -> None:
+    def __init__(self) -> None:
+        self.at: int | None = None
+        self.effects = 0
+
+    def arm(self, at: int | None) -> None:
+        """Count effects from here and crash at that one; None: at none."""
         self.at = at
         self.effects = 0
 
@@ -139,6 +144,14 @@ class FakeWorkers:
     def restart_without(self, index: int, digest: str) -> None:
         """Let a worker start anew, find a mark on a model, and not load it."""
         self.views[index] = replace(self.born(index), failed={digest: "crashed its process while loading"})
+
+    def reconnect(self) -> None:
+        """Come to a control process that just started; one that is behind is told what it missed."""
+        active = self.files.active().revision
+        self.views = [
+            view if view.active_revision >= active else replace(view, active_revision=active)
+            for view in self.views
+        ]
 
     def workers(self) -> tuple[WorkerView, ...]:
         return tuple(self.views)
@@ -310,7 +323,7 @@ class House:
         )
         self.events = Events(records)
 
-    def __enter__(self) -> House:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -58,9 +58,14 @@ class Records:
                 self._reader = _open_sqlite(where, read_only=True)
             else:
                 self._writer = self._reader = _open_postgresql(where)
-                self._owner = self._claim()
-            with self._writer.connect() as connection:
-                migrate(connection)
+            try:
+                if self.dialect == "postgresql":
+                    self._owner = self._claim()
+                with self._writer.connect() as connection:
+                    migrate(connection)
+            except BaseException:
+                self.close()
+                raise
 
     @contextmanager
     def transaction(self, *, principal: str = PLATFORM) -> Iterator[Transaction]:
@@ -100,9 +105,9 @@ class Records:
         if self._closed:
             return
         self._closed = True
-        self._reader.dispose()
         if self._owner is not None:
             self._owner.close()
+        self._reader.dispose()
         self._writer.dispose()
 
     def _claim(self) -> Connection:
@@ -111,7 +116,6 @@ class Records:
         held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({OWNER_LOCK})").scalar()
         if not held:
             connection.close()
-            self._writer.dispose()
             raise Conflict(
                 "another modelport control process works on this database",
                 hint="stop it, or give this home a database of its own",
