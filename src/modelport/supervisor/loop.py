@@ -18,6 +18,8 @@ from modelport.supervisor.table import ProcessSpec, ProcessState, ProcessView, r
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LOG_TAIL_BYTES = 2000
+HOPELESS = ("exit 2", "exit 4")
+"""Ends before the first ready that trying again cannot change: a wrong setting, a refusal."""
 
 
 @dataclass(slots=True)
@@ -144,7 +146,7 @@ class Supervisor:
         if line.ready_at is not None and now - line.ready_at >= line.spec.restart.stable_s:
             line.deaths = 0
         line.deaths += 1
-        if not line.ever_ready and line.deaths >= self._first_deaths_max:
+        if not line.ever_ready and (line.deaths >= self._first_deaths_max or how in HOPELESS):
             self._failure = ModelportError(
                 f"{line.spec.name} does not start ({how}): {_last_words(line.spec)}",
                 hint=f"see {line.spec.log}",

@@ -150,6 +150,14 @@ def test_process_that_never_gets_ready_fails_the_start_with_its_words(start: Cal
     assert "no such database" in said
 
 
+def test_a_wrong_setting_is_not_tried_again(start: Callable[..., Running]) -> None:
+    running = start({"fine": MASKED + POLITE, "wrong": "import sys; print('no such setting'); sys.exit(2)"})
+    said, _ = running.process.communicate(timeout=10)
+    assert running.process.returncode == 1
+    assert "wrong does not start (exit 2): no such setting" in said
+    assert "starting it again" not in said
+
+
 def test_end_of_the_watched_input_stops_the_platform(start: Callable[..., Running]) -> None:
     running = start({"polite": MASKED + POLITE}, on_eof=True)
     running.wait_ready()
