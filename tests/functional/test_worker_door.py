@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import socket
 import time
 from contextlib import suppress
@@ -289,3 +291,74 @@ def test_large_bodies_and_replies(worker):
     assert len(replies[0][1]) > 100_000
     assert replies[0][1].startswith(b'{"predictions":[1000.0,1001.0,')
     assert replies[1][1] == b'{"predictions":[1003.0]}'
+
+
+def test_a_large_body_that_is_broken_says_where(worker):
+    body = b"[" + b"[1,0]," * 40_000 + b"[1]]"
+    with worker.connect() as connection:
+        connection.sendall(request(body))
+        ((head, reply),) = read_replies(connection, 1)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"row 40000" in reply
+
+
+def test_mutated_requests_never_harm_the_worker(worker):
+    """Bytes changed, dropped and doubled at random: an answer below 500 or silence, and the worker lives."""
+    chance = random.Random(7)
+    whole = (request(), chunked(), request(headers=b"Expect: 100-continue\r\n", body=b"[[1,2],[3,4]]"))
+    for turn in range(300):
+        content = bytearray(chance.choice(whole))
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(content))
+            match chance.randrange(4):
+                case 0:
+                    content[at] = chance.randrange(256)
+                case 1:
+                    del content[at : at + chance.randint(1, 8)]
+                case 2:
+                    content[at:at] = content[at : at + chance.randint(1, 30)]
+                case _:
+                    content[at:at] = bytes([chance.choice(b'\r\n\0:; ,{}[]"')])
+        with worker.connect() as connection:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(content)
+                connection.shutdown(socket.SHUT_WR)
+            found = read_all(connection)
+        for status in re.findall(rb"HTTP/1\.1 (\d\d\d) ", found):
+            assert int(status) < 500 or int(status) in (501, 505), (turn, bytes(content), found)
+    assert worker.ask("e", ROW).status == 200
+
+
+def test_a_client_that_does_not_read_is_held_back_and_cut(tmp_path):
+    worker = WorkerInThread(tmp_path, write_timeout_s=0.5)
+    worker.publish(1, endpoint("e", ("v1", "m:1", worker.put(truthful_bundle(1)), 1.0)))
+    rows = b"[" + b",".join([b"[1,0]"] * 2000) + b"]"
+    with worker:
+        with worker.connect() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(5.0)
+            with pytest.raises((TimeoutError, ConnectionError)):
+                connection.sendall(request(rows) * 5000)  # 60 MB of requests, whose replies nobody reads
+        assert worker.ask("e", ROW).status == 200
+        _wait_for_no_connections(worker)
+
+
+def _wait_for_no_connections(worker):
+    end = time.monotonic() + 5
+    while worker.on_loop(lambda: len(worker.worker.server.connections)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_connections_past_the_limit_are_told_so(tmp_path):
+    worker = WorkerInThread(tmp_path, connections_max=2)
+    worker.publish(1)
+    with worker:
+        with worker.connect() as first, worker.connect() as second:
+            for connection in (first, second):
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                read_replies(connection, 1)
+            with worker.connect() as third:
+                assert read_all(third).startswith(b"HTTP/1.1 503 ")
+        _wait_for_no_connections(worker)
+        assert worker.get("/livez").status == 200

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from fakes.bundles import crashing_bundle, store_bundle, truthful_bundle
+from fakes.bundles import crashing_bundle, hanging_bundle, store_bundle, truthful_bundle
 from fakes.serving import endpoint
 from fakes.truthful import TruthfulLoad
 from modelport.bootstrap.home import make_folders, save_settings
@@ -157,3 +157,13 @@ def _wait(condition, seconds=20.0):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_a_model_that_hangs_while_it_loads_keeps_no_stop_waiting(home):
+    digest = store_bundle(home.store, hanging_bundle())
+    home.publish(1, endpoint("e", ("v1", "m:1", digest, 1.0)))
+    with home.worker() as process:
+        _wait(lambda: list(home.layout.marks.iterdir()))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+    assert list(home.layout.marks.iterdir())  # the next start tries it elsewhere first

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -17,6 +18,7 @@ from typing import cast
 import numpy as np
 
 from modelport.dataplane.exchange import Exchange
+from modelport.dataplane.threads import OneThread
 from modelport.domain.errors import ModelFailed, TimedOut
 from modelport.runtime.batching import plan, run_together
 from modelport.runtime.model import LoadedModel
@@ -104,7 +106,7 @@ class Batcher:
         self._quick: list[Exchange] = []
         self._slow: list[Exchange] = []
         self._busy = False
-        self._executor: ThreadPoolExecutor | None = None
+        self._thread = OneThread("model")
 
     def submit(self, exchange: Exchange) -> None:
         """Take a request; its `finish` is called later, never from here."""
@@ -124,8 +126,7 @@ class Batcher:
 
     def close(self) -> None:
         """Let go of the model's thread."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False)
+        self._thread.close()
 
     def _run_quick(self) -> None:
         waiting, self._quick = self._quick, []
@@ -150,13 +151,12 @@ class Batcher:
         counts = [self._rows_max if e.rows is None else e.rows.count for e in self._slow]
         stop = plan(counts, self._rows_max)[0][1]
         group, self._slow = self._slow[:stop], self._slow[stop:]
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
-        future = self._executor.submit(self._work, group)
+        future = self._thread.submit(self._work, group)
         future.add_done_callback(partial(self._call_back, group))
 
     def _call_back(self, group: list[Exchange], future: Future[Work]) -> None:
-        self._loop.call_soon_threadsafe(self._deliver, group, future)
+        with suppress(RuntimeError):  # the loop is closed: the worker stopped without waiting any longer
+            self._loop.call_soon_threadsafe(self._deliver, group, future)
 
     def _deliver(self, group: list[Exchange], future: Future[Work]) -> None:
         try:

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from enum import IntEnum
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from modelport.dataplane.chunks import ChunkedBody
 from modelport.dataplane.exchange import Exchange, Plan
-from modelport.dataplane.heads import CHUNKED, HeadReader, Malformed, RequestHead, read_head
+from modelport.dataplane.heads import CHUNKED, HeadReader, Malformed
 from modelport.dataplane.replies import plain_error, with_close
-from modelport.domain.clock import Clock
-from modelport.settings import Settings
+
+if TYPE_CHECKING:
+    from modelport.dataplane.server import Server
 
 HEAD_END = b"\r\n\r\n"
-KEPT_HEADS = 2048
-KEPT_HEAD_BYTES = 1024
 PIPELINED_MAX = 128
 WRITE_BUFFER_BYTES = 64 << 10
-SMALL_BODY_BYTES = (
-    64 << 10
-)  # a body this small is read before its request is refused, so that the client lives on
+SMALL_BODY_BYTES = 64 << 10  # a body this small is read before its request is refused: the client lives on
 LINGER_S = 2.0
 LINGER_BYTES = 1 << 20
 BODY_BYTES_PER_S = 1024
@@ -43,84 +39,12 @@ class Phase(IntEnum):
     LINGER = 3  # the last reply is out; what still comes is read over, so that it is not lost by a reset
 
 
-class Server:
-    """What all connections of a worker share.
+class Connection(asyncio.Protocol):
+    """One client's connection.
 
     Args:
-        settings: Limits.
-        plan_for: Decides by a head.
-        clock: Time.
-        loop: The event loop; connections live on it.
-        count_refused: Called with the status of a request refused for its form.
+        server: What it shares with the others.
     """
-
-    def __init__(
-        self,
-        settings: Settings,
-        plan_for: Callable[[RequestHead], Plan],
-        clock: Clock,
-        loop: asyncio.AbstractEventLoop,
-        count_refused: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        self.settings = settings
-        self.monotonic = clock.monotonic
-        self.loop = loop
-        self.count_refused = count_refused
-        self.now = clock.monotonic()
-        self.heads: dict[bytes, Plan] = {}
-        self.connections: set[Connection] = set()
-        self.draining = False
-        self.bodies_bytes = 0  # of bodies that are not complete
-        self._plan_for = plan_for
-        timeouts = (
-            settings.header_timeout_s,
-            settings.body_timeout_s,
-            settings.idle_timeout_s,
-            settings.write_timeout_s,
-        )
-        self._tick_s = max(0.01, min(1.0, min(timeouts) / 4))
-        self._timer = loop.call_later(self._tick_s, self._tick)
-
-    def connect(self) -> Connection:
-        """Return the protocol of a new connection."""
-        return Connection(self)
-
-    def plan(self, block: bytes) -> Plan:
-        """Return the plan of a head seen for the first time, and keep it.
-
-        Raises:
-            Malformed: It is no proper head.
-        """
-        if len(block) > self.settings.header_bytes_max:
-            raise Malformed(431, f"the head is larger than {self.settings.header_bytes_max} bytes")
-        plan = self._plan_for(read_head(block))
-        if len(block) <= KEPT_HEAD_BYTES:
-            if len(self.heads) >= KEPT_HEADS:
-                self.heads.clear()
-            self.heads[block] = plan
-        return plan
-
-    def drain(self) -> None:
-        """Let every connection end after what is open on it."""
-        self.draining = True
-        for connection in list(self.connections):
-            connection.end_when_idle()
-
-    def close(self) -> None:
-        """Cut what is left."""
-        self._timer.cancel()
-        for connection in list(self.connections):
-            connection.abort()
-
-    def _tick(self) -> None:
-        self.now = self.monotonic()
-        for connection in list(self.connections):
-            connection.check_patience(self.now)
-        self._timer = self.loop.call_later(self._tick_s, self._tick)
-
-
-class Connection(asyncio.Protocol):
-    """One client's connection."""
 
     __slots__ = (
         "_body_at",

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 import structlog
 
 from modelport.dataplane.batching import Batcher, Costs
+from modelport.dataplane.threads import OneThread
 from modelport.domain.errors import ModelportError
 from modelport.domain.names import DIGEST
 from modelport.durable import crash_point, fsync_folder, write_durably
@@ -76,6 +76,7 @@ class Models:
         load: Loads a model and measures it; runs in a thread.
         host: Makes the batcher of a loaded model; runs on the loop.
         marks: This worker's marks.
+        timeout_s: Seconds after which a model that is still loading counts as failed.
     """
 
     def __init__(
@@ -83,13 +84,16 @@ class Models:
         load: Callable[[str], tuple[LoadedModel, Costs]],
         host: Callable[[LoadedModel, Costs], Batcher],
         marks: LoadingMarks,
+        *,
+        timeout_s: float,
     ) -> None:
         self._load = load
         self._host = host
         self._marks = marks
         self._tried: set[str] = set()
         self._hosted: dict[str, Batcher] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loading")
+        self._timeout_s = timeout_s
+        self._thread = OneThread("loading")
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._hosted
@@ -124,14 +128,18 @@ class Models:
 
     def close(self) -> None:
         """End the thread and let go of all models."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._thread.close()
         self.keep_only(set())
 
     async def _bring(self, digest: str, report: Report) -> str | None:
         report(digest, "loading", None)
-        loop = asyncio.get_running_loop()
+        loading = self._thread.submit(self._load_marked, digest)
         try:
-            model, costs = await loop.run_in_executor(self._thread, self._load_marked, digest)
+            async with asyncio.timeout(self._timeout_s):
+                model, costs = await asyncio.wrap_future(loading)
+        except TimeoutError:
+            reason = f"it did not load within {self._timeout_s:g} s"
+            self._thread = OneThread("loading")  # the other one is stuck; its mark stays
         except ModelportError as error:
             reason = error.message
         except Exception as error:  # a model may fail in any way; everything else serves

@@ -11,6 +11,7 @@ import structlog
 
 from modelport.dataplane.loading import LoadingMarks, Models, Report, State
 from modelport.dataplane.tables import ServingTable, Tables
+from modelport.dataplane.threads import OneThread
 from modelport.domain.errors import InvalidInput
 from modelport.domain.routes import RouteTable
 from modelport.telemetry.slots import MetricSlot
@@ -43,6 +44,7 @@ class Serving:
         self._marks = marks
         self._slot = slot
         self._try_model = try_model
+        self._trials = OneThread("trials")
         self._prepared: dict[int, ServingTable] = {}
         self._lock = asyncio.Lock()
         self._told_drained: Callable[[int], None] = lambda _: None
@@ -120,7 +122,7 @@ class Serving:
             return
         recovered = False
         for digest in sorted(marked):
-            reason = await asyncio.to_thread(self._try_model, digest)
+            reason = await asyncio.wrap_future(self._trials.submit(self._try_model, digest))
             if reason is None:
                 log.info("model.recovered", digest=digest)
                 await asyncio.to_thread(self._marks.remove, digest)

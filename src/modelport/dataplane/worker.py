@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvloop
@@ -23,11 +24,11 @@ from modelport.dataplane.capture import Capture
 from modelport.dataplane.config import WorkerConfig
 from modelport.dataplane.door import Door, Page
 from modelport.dataplane.feed_client import FeedClient
-from modelport.dataplane.http import Server
 from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
 from modelport.dataplane.protocols.invocations import Invocations
 from modelport.dataplane.replies import build, plain_error
+from modelport.dataplane.server import Server
 from modelport.dataplane.serving import Serving
 from modelport.domain.clock import Clock
 from modelport.runtime.model import LoadedModel
@@ -93,7 +94,7 @@ class Worker:
         self._slot = MetricSlot(layout.metrics, f"inference-{config.index}")
         self._artifacts = LocalArtifacts(layout.artifacts)
         marks = LoadingMarks(layout.marks, config.index)
-        self._models = Models(self._load, self._host, marks)
+        self._models = Models(self._load, self._host, marks, timeout_s=settings.canary_timeout_s)
         self.serving = Serving(layout.routes, self._models, marks, self._slot, config.try_model)
         self.feed = FeedClient(layout.feed_socket, config.index, self.serving)
         self._capture = Capture(layout.captures, settings, clock, self._slot)
@@ -124,9 +125,24 @@ class Worker:
 
     async def run(self, sockets: Sequence[socket.socket], on_ready: Callable[[], None]) -> None:
         """Serve until stopped."""
-        await self.serving.start()
-        gc.collect()
-        gc.freeze()
+        starting = asyncio.create_task(self.serving.start())
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            gc.collect()
+            gc.freeze()
+            await self._serve(sockets, on_ready)
+        for task in (starting, stopped):
+            await _end(task)
+        self.server.close()
+        await asyncio.to_thread(self._capture.close)
+        self._models.close()
+        self._set_gauges()
+        self._slot.close()
+        log.info("worker.stopped", index=self._config.index)
+
+    async def _serve(self, sockets: Sequence[socket.socket], on_ready: Callable[[], None]) -> None:
         servers = []
         for one in sockets:
             one.setblocking(False)
@@ -143,16 +159,7 @@ class Worker:
         await self._stopping.wait()
         await self._drain(servers)
         for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
-        self.server.close()
-        await asyncio.to_thread(self._capture.close)
-        await asyncio.to_thread(self._models.close)
-        self._set_gauges()
-        self._slot.close()
-        log.info("worker.stopped", index=self._config.index)
+            await _end(task)
 
     async def _drain(self, servers: list[asyncio.Server]) -> None:
         """Take no connection any more, answer what is open, cut what takes too long."""
@@ -207,6 +214,12 @@ class Worker:
         self._slot.flush()
         totals = read_totals(self._config.settings.layout.metrics)
         return build(200, prometheus.render(totals, __version__), prometheus.CONTENT_TYPE)
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _resident_bytes() -> int:

@@ -1,0 +1,92 @@
+"""What all connections of a worker share: limits, time, the plans of heads, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from modelport.dataplane.exchange import Plan
+from modelport.dataplane.heads import Malformed, RequestHead, read_head
+from modelport.dataplane.http import Connection
+from modelport.domain.clock import Clock
+from modelport.settings import Settings
+
+KEPT_HEADS = 2048
+KEPT_HEAD_BYTES = 1024
+TICK_S = 1.0
+
+
+class Server:
+    """What all connections of a worker share.
+
+    Args:
+        settings: Limits.
+        plan_for: Decides by a head.
+        clock: Time.
+        loop: The event loop; connections live on it.
+        count_refused: Called with the status of a request refused for its form.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan_for: Callable[[RequestHead], Plan],
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+        count_refused: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.settings = settings
+        self.monotonic = clock.monotonic
+        self.loop = loop
+        self.count_refused = count_refused
+        self.now = clock.monotonic()
+        self.heads: dict[bytes, Plan] = {}
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self.bodies_bytes = 0  # of bodies that are not complete
+        self._plan_for = plan_for
+        timeouts = (
+            settings.header_timeout_s,
+            settings.body_timeout_s,
+            settings.idle_timeout_s,
+            settings.write_timeout_s,
+        )
+        self._tick_s = max(0.01, min(TICK_S, *(timeout / 4 for timeout in timeouts)))
+        self._timer = loop.call_later(self._tick_s, self._tick)
+
+    def connect(self) -> Connection:
+        """Return the protocol of a new connection."""
+        return Connection(self)
+
+    def plan(self, block: bytes) -> Plan:
+        """Return the plan of a head seen for the first time, and keep it.
+
+        Raises:
+            Malformed: It is no proper head.
+        """
+        if len(block) > self.settings.header_bytes_max:
+            raise Malformed(431, f"the head is larger than {self.settings.header_bytes_max} bytes")
+        plan = self._plan_for(read_head(block))
+        if len(block) <= KEPT_HEAD_BYTES:
+            if len(self.heads) >= KEPT_HEADS:
+                self.heads.clear()
+            self.heads[block] = plan
+        return plan
+
+    def drain(self) -> None:
+        """Let every connection end after what is open on it."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.end_when_idle()
+
+    def close(self) -> None:
+        """Cut what is left."""
+        self._timer.cancel()
+        for connection in list(self.connections):
+            connection.abort()
+
+    def _tick(self) -> None:
+        self.now = self.monotonic()
+        for connection in list(self.connections):
+            connection.check_patience(self.now)
+        self._timer = self.loop.call_later(self._tick_s, self._tick)

@@ -1,0 +1,238 @@
+"""Short calls share a turn of the loop, long ones leave it, and nobody answers for a neighbour."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from modelport.dataplane.batching import INLINE_S, Batcher, Costs, measure_costs
+from modelport.dataplane.exchange import Exchange, Plan
+from modelport.domain.errors import InvalidInput, ModelFailed, TimedOut
+from modelport.runtime.outputs import Outputs
+from modelport.runtime.rows import Rows
+from modelport.telemetry import metrics
+from modelport.telemetry.metrics import METRICS
+from modelport.telemetry.slots import Series
+
+QUICK, SLOW = Costs(1e-6, 1e-6), Costs(1.0, 0.0)
+
+
+class Model:
+    """Doubles its one feature; refuses 13, and waits at a gate when it has one."""
+
+    features = 1
+
+    def __init__(self, gate=None):
+        self.gate = gate
+        self.calls = []
+
+    def run(self, matrix):
+        if self.gate is not None:
+            assert self.gate.wait(10)
+        self.calls.append((len(matrix), threading.current_thread().name))
+        if 13.0 in matrix:
+            raise RuntimeError("unlucky\nin two lines")
+        return Outputs(predictions=matrix * 2)
+
+
+class Desk:
+    """A batcher, and what came of each exchange."""
+
+    def __init__(self, model, costs, rows_max=256):
+        self.finished = {}
+        self.news = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+        self.batcher = Batcher(
+            model, costs, rows_max=rows_max, loop=self.loop, now=time.monotonic, finish=self.finish
+        )
+        self.variant = SimpleNamespace(
+            inference=Series(("", ()), METRICS[metrics.INFERENCE_DURATION]),
+            batch_rows=Series(("", ()), METRICS[metrics.BATCH_SIZE]),
+            route=SimpleNamespace(shadow=False),
+        )
+        self.lane = SimpleNamespace(
+            variant=self.variant,
+            decode=self.decode,
+            encode=lambda outputs, start, stop: repr(outputs.predictions[start:stop, 0].tolist()).encode(),
+        )
+
+    @staticmethod
+    def decode(body):
+        if body == b"bad":
+            raise InvalidInput("row 0: bad")
+        values = [float(word) for word in body.split()]
+        return Rows(struct.pack(f"<{len(values)}d", *values), len(values))
+
+    def submit(self, body, *, decoded=True, deadline_s=60.0):
+        exchange = Exchange(lambda *_: None, Plan(lambda _: None, length=0, keep_alive=True), body, 0.0)
+        exchange.lane = self.lane
+        exchange.rows = self.decode(body) if decoded else None
+        exchange.deadline = time.monotonic() + deadline_s
+        self.batcher.submit(exchange)
+        return exchange
+
+    def finish(self, exchange, answer):
+        assert exchange not in self.finished
+        self.finished[exchange] = answer
+        self.news.set()
+
+    async def wait(self, count):
+        async with asyncio.timeout(10):
+            while len(self.finished) < count:
+                self.news.clear()
+                await self.news.wait()
+
+
+def run(story):
+    asyncio.run(story())
+
+
+def test_one_turn_of_the_loop_is_one_call():
+    async def story():
+        model = Model()
+        desk = Desk(model, QUICK)
+        exchanges = [desk.submit(b"%d %d" % (n, n + 1)) for n in range(20, 40)]
+        assert desk.finished == {}
+        await desk.wait(20)
+        assert [rows for rows, _ in model.calls] == [40]
+        for number, exchange in enumerate(exchanges, start=20):
+            assert desk.finished[exchange] == repr([number * 2.0, number * 2.0 + 2]).encode()
+        assert desk.variant.batch_rows.values[-1] == 40
+
+    run(story)
+
+
+def test_a_call_has_a_largest_size():
+    async def story():
+        model = Model()
+        desk = Desk(model, QUICK, rows_max=8)
+        for _ in range(20):
+            desk.submit(b"1 2 3")
+        await desk.wait(20)
+        assert [rows for rows, _ in model.calls] == [6] * 10
+
+    run(story)
+
+
+def test_a_failing_row_fails_its_own_request_only():
+    async def story():
+        desk = Desk(Model(), QUICK)
+        exchanges = [desk.submit(body) for body in (b"1", b"13", b"2")]
+        await desk.wait(3)
+        first, unlucky, last = (desk.finished[exchange] for exchange in exchanges)
+        assert (first, last) == (b"[2.0]", b"[4.0]")
+        assert isinstance(unlucky, ModelFailed)
+        assert unlucky.message == "the model failed: unlucky"
+
+    run(story)
+
+
+@pytest.mark.parametrize(("costs", "inline"), [(QUICK, True), (SLOW, False), (Costs(0.0, INLINE_S), True)])
+def test_long_calls_leave_the_loop(costs, inline):
+    async def story():
+        model = Model()
+        desk = Desk(model, costs)
+        desk.submit(b"1")
+        await desk.wait(1)
+        assert (model.calls[0][1] == threading.current_thread().name) == inline
+
+    run(story)
+
+
+def test_many_rows_leave_the_loop_where_few_do_not():
+    async def story():
+        model = Model()
+        desk = Desk(model, Costs(0.0, INLINE_S / 10))
+        desk.submit(b"1 " * 11)
+        desk.submit(b"1")
+        await desk.wait(2)
+        threads = dict(model.calls)
+        assert threads[1] == threading.current_thread().name
+        assert threads[11] == "model"
+
+    run(story)
+
+
+def test_the_loop_turns_while_a_model_is_slow_and_those_who_come_share_the_next_call():
+    async def story():
+        gate = threading.Event()
+        model = Model(gate)
+        desk = Desk(model, SLOW)
+        desk.submit(b"1")
+        await asyncio.sleep(0.02)
+        for _ in range(5):
+            desk.submit(b"2 3")
+        await asyncio.sleep(0.02)
+        assert desk.finished == {}
+        gate.set()
+        await desk.wait(6)
+        assert [rows for rows, _ in model.calls] == [1, 10]
+
+    run(story)
+
+
+def test_a_body_left_undecoded_is_decoded_off_the_loop():
+    async def story():
+        desk = Desk(Model(), QUICK)
+        good, bad = desk.submit(b"1 2", decoded=False), desk.submit(b"bad", decoded=False)
+        await desk.wait(2)
+        assert desk.finished[good] == b"[2.0, 4.0]"
+        assert isinstance(desk.finished[bad], InvalidInput)
+
+    run(story)
+
+
+def test_a_deadline_is_kept_and_what_expired_is_never_run():
+    async def story():
+        gate = threading.Event()
+        model = Model(gate)
+        desk = Desk(model, SLOW)
+        running, waiting = desk.submit(b"1", deadline_s=0.05), None
+        await asyncio.sleep(0.01)
+        waiting = desk.submit(b"2", deadline_s=0.05)
+        late = desk.submit(b"3")
+        await desk.wait(2)
+        assert isinstance(desk.finished[running], TimedOut)
+        assert isinstance(desk.finished[waiting], TimedOut)
+        gate.set()
+        await desk.wait(3)
+        assert desk.finished[late] == b"[6.0]"
+        assert [rows for rows, _ in model.calls] == [1, 1]
+
+    run(story)
+
+
+def test_work_for_a_client_that_went_is_dropped():
+    async def story():
+        gate = threading.Event()
+        model = Model(gate)
+        desk = Desk(model, SLOW)
+        desk.submit(b"1")
+        await asyncio.sleep(0.01)
+        gone = desk.submit(b"2")
+        gone.answered = None
+        gate.set()
+        await desk.wait(2)
+        assert [rows for rows, _ in model.calls] == [1]
+
+    run(story)
+
+
+def test_costs_are_measured_and_a_model_that_dislikes_zeros_is_kept_off_the_loop():
+    ticks = iter([0.0, 1e-3] * 5 + [0.0, 64e-3] * 5)
+    costs = measure_costs(Model(), lambda: next(ticks))
+    assert costs.row_s == pytest.approx(1e-3)
+    assert costs.fixed_s == pytest.approx(0.0, abs=1e-9)
+
+    def refuse(matrix):
+        raise ValueError(len(matrix))
+
+    odd = SimpleNamespace(features=1, run=refuse)
+    assert measure_costs(odd, time.monotonic).rows_within(INLINE_S) == 0
+    assert np.isfinite(costs.rows_within(0.01))
