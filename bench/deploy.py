@@ -45,7 +45,9 @@ def measure(platform: Platform, reference: str) -> tuple[float, float]:
     command = [sys.executable, "-m", "modelport.cli", "deploy", reference, "--endpoint", "bench"]
     environment = {**os.environ, "MODELPORT_URL": platform.control_url}
     started = time.monotonic()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         while answers_with(platform.inference_url) != reference:
             if process.poll():
                 raise SystemExit(f"deploy of {reference} exited {process.returncode}")

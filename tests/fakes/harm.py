@@ -6,6 +6,8 @@ import os
 import random
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from fakes.bundles import truthful_bundle
 from fakes.platform import Platform, wait_for
@@ -87,3 +89,50 @@ def switch_repeatedly(platform: Platform, references: list[str], times: int) -> 
             found = platform.deploy(references[number % len(references)], ENDPOINT)
             assert found["status"]["endpoint_status"] == "InService", found
     return load.report
+
+
+def write_rows(path: Path, rows: int) -> Path:
+    """Write a CSV file that a truthful model of two features can score; return its path."""
+    with path.open("w") as file:
+        file.write("x0,x1\n")
+        file.writelines(f"{row % 500},{row % 7}\n" for row in range(rows))
+    return path
+
+
+def start_job(platform: Platform, reference: str, name: str, source: Path, goal: Path) -> None:
+    """Wish that a version score a file."""
+    platform.ask(
+        "POST",
+        "/transform-jobs",
+        {
+            "transform_job_name": name,
+            "model_name": reference,
+            "transform_input": {"data_source": {"s3_data_source": {"s3_uri": str(source)}}},
+            "transform_output": {"s3_output_path": str(goal)},
+        },
+    )
+
+
+def job_ended(platform: Platform, name: str) -> dict[str, Any] | None:
+    """Return a job's status once it has ended."""
+    found = platform.ask("GET", f"/transform-jobs/{name}")["status"]
+    return found if found["transform_job_status"] in ("Completed", "Failed", "Stopped") else None
+
+
+def kill_job_repeatedly(platform: Platform, name: str, times: int) -> list[float]:
+    """Kill -9 a running batch job at random moments; return the seconds until its next shard, for each."""
+    chance, waits = random.Random(SEED), []
+    shards = platform.layout.jobs / name / "shards"
+
+    def done() -> set[str]:
+        return {path.name for path in shards.iterdir()} if shards.is_dir() else set()
+
+    for _ in range(times):
+        wait_for(done, 20.0, what="a shard")
+        time.sleep(chance.uniform(0.0, 0.1))
+        assert job_ended(platform, name) is None, "the job ended before it could be killed"
+        assert platform.kill_job(name)
+        before, killed_at = done(), time.monotonic()
+        wait_for(lambda before=before: done() - before, 20.0, what="the next shard")
+        waits.append(time.monotonic() - killed_at)
+    return waits
