@@ -27,7 +27,10 @@ SHARE_BOUNDS = (0.02, 0.05, 0.1)
 FALSE_ALARM_RATE = 0.001  # of one report, over all its columns together
 EXPECTED_ROWS_MIN = 5  # a bin that would hold fewer is merged: its share is mostly chance
 SMOOTHING = 0.5
-SHAPE_BINS = 24
+SHAPE_BINS = 24  # between the 1 % and 99 % points of the training data
+SHAPE_MARGINS = 2  # as many such ranges again on each side, for traffic that lies beyond
+SHAPE_SHOWN_MAX = 32
+SHAPE_SHARE_MIN = 0.0005
 
 
 class Effect(StrEnum):
@@ -123,7 +126,7 @@ class Tally:
         bins = len(numbers.counts) if numbers is not None else len(categories.counts) if categories else 0
         self.counts = np.zeros(bins, dtype=np.int64)
         self.fine = np.zeros(1 + (len(numbers.quantiles) if numbers is not None else 0), dtype=np.int64)
-        self.plain = np.zeros(SHAPE_BINS, dtype=np.int64)
+        self.plain = np.zeros(SHAPE_BINS * (1 + 2 * SHAPE_MARGINS), dtype=np.int64)
 
     def add(self, column: Floats) -> None:
         """Count a column of the serving matrix (numbers or codes), or of answers (numbers or label codes).
@@ -308,7 +311,9 @@ def _means(tally: Tally, numbers: Numbers, unit: str | None) -> str:
     if not tally.finite or not numbers.quantiles:
         return ""
     of = f" {unit}" if unit else ""
-    return f", mean {numbers.mean:.4g} → {tally.total / tally.finite:.4g}{of}"
+    then, now = numbers.mean, tally.total / tally.finite
+    digits = next((few for few in (3, 4, 5) if f"{then:.{few}g}" != f"{now:.{few}g}"), 5)
+    return f", mean {then:.{digits}g} → {now:.{digits}g}{of}"
 
 
 def _biggest_change(tally: Tally) -> str:
@@ -340,10 +345,22 @@ def _shape(tally: Tally) -> Shape:
     levels = np.linspace(0, 1, len(numbers.quantiles))
     below = _share_below(edges, np.array(numbers.quantiles), levels)
     below[0], below[-1] = 0.0, 1.0
+    then, now = np.diff(below), tally.plain / tally.finite
+    some = np.flatnonzero((then > SHAPE_SHARE_MIN) | (now > SHAPE_SHARE_MIN))
+    first, last = int(some[0]), int(some[-1]) + 1
+    width = -(-(last - first) // SHAPE_SHOWN_MAX)  # neighbours are added up where there are too many
+    starts = np.arange(first, last, width)
+    stop = int(starts[-1]) + width
+    if stop > len(then):
+        starts, stop = starts - (stop - len(then)), len(then)
+    places = np.append(starts, stop)
+    below, upto = np.append(0.0, np.cumsum(then)), np.append(0.0, np.cumsum(now))
+    below[places[0]] = upto[places[0]] = 0.0  # the few beyond are counted in the outer bins
+    below[places[-1]] = upto[places[-1]] = 1.0
     return Shape(
-        edges=tuple(edges.tolist()),
-        expected=tuple(np.diff(below).tolist()),
-        observed=tuple((tally.plain / tally.finite).tolist()),
+        edges=tuple(edges[places].tolist()),
+        expected=tuple(np.diff(below[places]).tolist()),
+        observed=tuple(np.diff(upto[places]).tolist()),
     )
 
 
@@ -358,11 +375,12 @@ def _share_below(edges: Floats, quantiles: Floats, levels: Floats) -> Floats:
 
 
 def _plain_edges(numbers: Numbers) -> Floats:
-    """Return edges of equal width from the 1 % to the 99 % point."""
+    """Return edges of equal width around the 1 % to the 99 % point."""
     first, last = numbers.quantiles[1], numbers.quantiles[-2]
     if first == last:
         first, last = first - 0.5, last + 0.5
-    return np.linspace(first, last, SHAPE_BINS + 1)
+    room = SHAPE_MARGINS * (last - first)
+    return np.linspace(first - room, last + room, SHAPE_BINS * (1 + 2 * SHAPE_MARGINS) + 1)
 
 
 def _percent(share: float) -> str:
