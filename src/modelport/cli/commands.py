@@ -39,6 +39,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "modelport.cli.inference": ("predict", "feedback"),
     "modelport.cli.jobs": ("batch", "monitor", "jobs", "logs", "stop"),
     "modelport.cli.history": ("events",),
+    "modelport.cli.quickstart": ("quickstart",),
 }
 """Module to its commands, in the order of the help. Each module has an `app` that declares them."""
 

@@ -61,7 +61,7 @@ def predict(
         return
     table: list[dict[str, Any]] = []
     for row, (prediction, key) in enumerate(zip(predictions, reply.ids, strict=True)):
-        line = {"prediction": prediction}
+        line = {"prediction": prediction if isinstance(prediction, str) else repr(prediction)}
         if probabilities is not None:
             line |= {
                 f"p({label})": f"{value:.4f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -82,6 +83,7 @@ def monitor(
         str | None, typer.Option(metavar="TIME", help="Start, for example 2013-07-01T00:00:00Z.")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="End; now otherwise.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Save the report with plots here, too.")] = None,
     timeout: Timeout = 600.0,
     output: AsOutput = "table",
 ) -> None:
@@ -97,12 +99,15 @@ def monitor(
             raise typer.Exit(FAILED) from error
         say(f"job {job.name}")
         _wait(job, timeout)
+        if html is not None and job.report:
+            html.write_bytes(job.read_report())
+        text = job.text if output == "table" else ""
     if output == "json":
         print_json(job.document)
         return
-    typer.echo(job.text)
+    typer.echo(text)
     if job.report:
-        say(f"report with plots: {job.report}")
+        say(f"report with plots: {html or job.report}")
 
 
 @app.command()
@@ -169,7 +174,7 @@ def tell_progress(progress: Progress) -> str:
         parts.append(f"{progress.rows_done:,} rows")
     if progress.rows_per_second:
         parts.append(f"{progress.rows_per_second:,.0f} rows/s")
-    if progress.seconds_left is not None:
+    if progress.seconds_left:
         parts.append(f"{progress.seconds_left:.0f} s left")
     if progress.rows_failed:
         parts.append(f"{progress.rows_failed:,} rows failed")
@@ -219,7 +224,7 @@ def _facts(job: Job) -> dict[str, Any]:
         "input": source.get("s3_uri"),
         "output": spec.get("transform_output", {}).get("s3_output_path"),
         "progress": tell_progress(job.progress()),
-        "result": job.text,
+        "result": job.message,
         "report": job.report,
         "created": moment(job.document.get("created_at")),
         "ended": moment(status.get("transform_end_time") or status.get("processing_end_time")),

@@ -41,7 +41,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
     cells = [[_text(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(names)]
     bold, plain = ("\x1b[1m", "\x1b[0m") if is_colorful(sys.stdout) else ("", "")
-    head = "  ".join(name.upper().ljust(width) for name, width in zip(names, widths, strict=True))
+    titles = [name.upper() if name.isidentifier() else name for name in names]  # not the words of labels
+    head = "  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True))
     typer.echo(f"{bold}{head.rstrip()}{plain}")
     for row in cells:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -227,11 +227,12 @@ def read_labels(path: Path) -> list[Any]:
 
 def tell_proof(version: ModelVersion) -> str:
     """Return in a line what was proven of a version."""
-    measured = version.proof.get("serving") or {}
+    proof = version.proof
+    if "rows" not in proof:
+        return "not proven"
     return (
-        f"proven on {measured.get('rows', 0)} rows: "
-        f"largest difference {measured.get('max_absolute', 0.0):.3g} "
-        f"(bar {version.proof.get('bar', 'none')}), {measured.get('flips', 0)} label flips"
+        f"proven on {proof['rows']:,} rows: largest difference {proof['max_absolute']:.3g} "
+        f"(bar {proof.get('bar', 'unknown')}), {proof['flips']} label flips"
     )
 
 
@@ -244,7 +245,7 @@ def _facts(version: ModelVersion) -> dict[str, Any]:
         "estimator": version.notes.get("estimator"),
         "framework": version.framework,
         "metrics": version.metrics,
-        "proof": tell_proof(version) if version.proof else "",
+        "proof": tell_proof(version),
         "parent": version.notes.get("parent_version"),
         "digest": version.digest,
         "files": [f"{name}  {digest[:12]}…" for name, digest in version.files.items()],

@@ -25,6 +25,7 @@ PATHS = {"TransformJob": "/api/v1/transform-jobs", "ProcessingJob": "/api/v1/pro
 _STATUS = {"TransformJob": "transform_job_status", "ProcessingJob": "processing_job_status"}
 _OVER = ("Completed", "Failed", "Stopped")
 
+REPORT_TEXT, REPORT_PAGE = "report.txt", "report.html"
 MEDIA_TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "csv": "text/csv",
@@ -68,12 +69,27 @@ class Job(Described):
     @property
     def text(self) -> str:
         """Return a monitor's report in plain words; empty before there is one."""
-        return str(self.detail.get("text") or self.message or "")
+        if REPORT_TEXT not in self.detail.get("reports", ()):
+            return self.message or ""
+        return self.read_report(REPORT_TEXT).decode()
 
     @property
     def report(self) -> str | None:
-        """Return where a monitor's HTML report lies; None before there is one."""
-        return self.detail.get("report")
+        """Return the URL of a monitor's HTML report, with plots; None before there is one."""
+        if REPORT_PAGE not in self.detail.get("reports", ()):
+            return None
+        return f"{self.client.url}{self._path}/reports/{REPORT_PAGE}"
+
+    def read_report(self, name: str = "report.html") -> bytes:
+        """Return one of a monitor's reports.
+
+        Args:
+            name: One of `detail["reports"]`.
+
+        Raises:
+            NotFound: There is none of that name, or the job has not ended.
+        """
+        return self.client.control.send("GET", f"{self._path}/reports/{quote(name)}").content
 
     def refresh(self) -> Job:
         """Ask the server again."""

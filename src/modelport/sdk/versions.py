@@ -70,8 +70,19 @@ class ModelVersion(Described):
 
     @property
     def proof(self) -> dict[str, Any]:
-        """Return the summary of the parity proof."""
-        return dict(self.notes.get("proof") or {})
+        """Return the summary of the parity proof.
+
+        Besides what `proof.json` holds: `rows` that both graphs answered, and over both graphs the largest
+        difference `max_absolute`, label `flips` and `ties`. Empty for a version without a proof.
+        """
+        proof = dict(self.notes.get("proof") or {})
+        graphs = [proof[graph] for graph in ("serving", "published") if proof.get(graph)]
+        if graphs:
+            proof["rows"] = max(graph["rows"] for graph in graphs)
+            proof["max_absolute"] = max(graph["max_absolute"] for graph in graphs)
+            proof["flips"] = sum(graph["flips"] for graph in graphs)
+            proof["ties"] = max(graph["ties"] for graph in graphs)
+        return proof
 
     def approve(self, reason: str = "") -> ModelVersion:
         """Allow it to be deployed.

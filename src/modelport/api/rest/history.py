@@ -38,6 +38,7 @@ def list_events(
 def read_status(platform: Here, _: Annotated[Principal, may(Scope.STATUS_READ)]) -> Response:
     """Describe the platform: version, URLs, processes, workers, and what is not as it was wished."""
     document: dict[str, Any] = msgspec.to_builtins(platform.status.read())
+    document["home"] = str(platform.settings.home)
     document["not_ready"] = platform.not_ready()
     document["token_problems"] = platform.tokens.problems if platform.tokens else []
     return answer(document)

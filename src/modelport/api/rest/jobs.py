@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from modelport.access.principals import Principal
 from modelport.access.scopes import Scope
@@ -15,7 +15,9 @@ from modelport.api.callers import may
 from modelport.api.platform import Here
 from modelport.api.rest.bodies import answer, body
 from modelport.api.rest.schemas import serves
+from modelport.control.services.jobs import status_of
 from modelport.control.services.page import Page
+from modelport.domain.errors import NotFound
 from modelport.domain.job import (
     DataProcessing,
     ProcessingJob,
@@ -30,6 +32,11 @@ from modelport.wire.jobs import Progress
 router = APIRouter(prefix="/api/v1", tags=["jobs"])
 Reader = Annotated[Principal, may(Scope.JOBS_READ)]
 Writer = Annotated[Principal, may(Scope.JOBS_WRITE)]
+
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
+)
+"""A report is one file with its style inside, and runs nothing."""
 
 
 class NewTransform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +147,19 @@ def stop_processing(platform: Here, caller: Writer, name: str) -> Response:
 def processing_progress(platform: Here, _: Reader, name: str) -> Response:
     """Tell how far a monitoring job is."""
     return answer(platform.jobs.progress(name, kind=Kind.PROCESSING_JOB))
+
+
+@router.get("/processing-jobs/{name}/reports/{file}", **serves(bytes))
+def processing_report(platform: Here, _: Reader, name: str, file: str) -> Response:
+    """Return one of the files that a monitoring job's `detail` lists under `reports`."""
+    job = platform.jobs.describe(name, kind=Kind.PROCESSING_JOB)
+    if file not in job.modelport.detail.get("reports", ()):
+        raise NotFound(
+            f"job {job.name!r} has no report {file!r}", hint=f"it is {status_of(job).value}: see its detail"
+        )
+    return FileResponse(
+        platform.settings.layout.jobs / job.name / file, headers={"Content-Security-Policy": REPORT_POLICY}
+    )
 
 
 @router.get("/processing-jobs/{name}/log", **serves(str))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -15,6 +16,7 @@ from modelport.access.scopes import Scope
 from modelport.api.callers import calls_of, scope_of
 from modelport.api.rest.bodies import kind_of_body
 from modelport.control.services.page import Page
+from modelport.wire.documents import VIEWS
 
 ANSWERS = "x-answers"
 _REFERENCE = "#/components/schemas/{name}"
@@ -60,7 +62,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for route in routes:
         body, answer = kind_of_body(calls_of(route)), _inner((route.openapi_extra or {}).get(ANSWERS))
         wanted += [kind for kind in (body, answer) if kind not in (None, str, bytes)]
-    schemas, components = msgspec.json.schema_components(wanted, ref_template=_REFERENCE)
+    schemas, components = _name_resources(msgspec.json.schema_components(wanted, ref_template=_REFERENCE))
     schema_of = {repr(kind): schema for kind, schema in zip(wanted, schemas, strict=True)}
 
     document = get_openapi(
@@ -78,6 +80,14 @@ def _document(app: FastAPI) -> dict[str, Any]:
             operation = document["paths"][route.path_format][method.lower()]
             _complete(operation, route, schema_of)
     return document
+
+
+def _name_resources(described: Any) -> Any:
+    """Give the schema of each kind of resource its own name: `Endpoint`, not that of its type arguments."""
+    text = json.dumps(described)
+    for kind, (spec, status, notes) in VIEWS.items():
+        text = text.replace(f"Resource_{spec.__name__}__{status.__name__}__{notes.__name__}_", kind.value)
+    return json.loads(text)
 
 
 def _complete(operation: dict[str, Any], route: APIRoute, schema_of: dict[str, Any]) -> None:
