@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -66,7 +67,7 @@ def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
             Supervisor(
                 process_table(settings, control, inference),
                 clock=SystemClock(),
-                hooks=_hooks(layout, urls, output, detached=detached),
+                hooks=make_hooks(layout, urls, output, detached=detached),
                 grace_s=settings.drain_timeout_s + GRACE_BEYOND_DRAIN_S,
                 stop_on_eof=sys.stdin.fileno() if stop_on_eof else None,
             ).run()
@@ -114,9 +115,21 @@ def worker_count(settings: Settings) -> int:
     return settings.workers or min(os.cpu_count() or 1, WORKERS_MAX)
 
 
-def _hooks(layout: HomeLayout, urls: dict[str, Any], output: str, *, detached: bool) -> Hooks:
+def make_hooks(layout: HomeLayout, urls: dict[str, Any], output: str, *, detached: bool) -> Hooks:
+    """Return whom the supervisor tells: the table's file, standard output, the log.
+
+    Args:
+        layout: Where the files lie.
+        urls: What is printed when everything is ready.
+        output: "json" or "table".
+        detached: Leave the terminal once they are printed.
+    """
+
     def publish(views: list[ProcessView]) -> None:
-        write_json(layout.processes_file, table_document(os.getpid(), views))
+        try:
+            write_json(layout.processes_file, table_document(os.getpid(), views))
+        except OSError as error:  # a full disk costs the table, never the processes in it
+            say(f"cannot write {layout.processes_file}: {error}")
 
     def ready() -> None:
         if output == "json":
@@ -127,7 +140,8 @@ def _hooks(layout: HomeLayout, urls: dict[str, Any], output: str, *, detached: b
             _leave_terminal(layout.logs / "supervisor.log")
 
     def say(line: str) -> None:
-        print(f"modelport: {line}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(f"modelport: {line}", file=sys.stderr, flush=True)
 
     return Hooks(publish, ready, say)
 

@@ -115,11 +115,15 @@ class Supervisor:
         changed = False
         for line in self._lines:
             if line.state is ProcessState.WAITING and line.due <= self._clock.monotonic():
-                line.child = Child(line.spec)
+                changed = True
                 line.ready_at = None
+                try:
+                    line.child = Child(line.spec)
+                except OSError as error:  # no memory, no disk, no descriptors: it may pass
+                    self._bring_back(line, f"it cannot be started: {error}")
+                    continue
                 self._selector.register(line.child.ready_fd, selectors.EVENT_READ, line)
                 self._enter(line, ProcessState.STARTING)
-                changed = True
         return changed
 
     def _reap(self) -> bool:
@@ -133,14 +137,15 @@ class Supervisor:
                 self._selector.unregister(line.child.ready_fd)
             line.child.close()
             line.child = None
-            line.last_exit = how
             if self._stops_asked:
+                line.last_exit = how
                 self._enter(line, ProcessState.STOPPED)
                 continue
             self._bring_back(line, how)
         return changed
 
     def _bring_back(self, line: _Line, how: str) -> None:
+        line.last_exit = how
         now = self._clock.monotonic()
         was_ready = line.ready_at is not None
         if line.ready_at is not None and now - line.ready_at >= line.spec.restart.stable_s:

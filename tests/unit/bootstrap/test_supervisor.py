@@ -6,7 +6,9 @@ import os
 import socket
 from pathlib import Path
 
-from modelport.bootstrap.supervisor import process_table, worker_count
+import pytest
+
+from modelport.bootstrap.supervisor import make_hooks, process_table, worker_count
 from modelport.settings import Settings
 
 
@@ -18,6 +20,14 @@ def test_table_holds_the_workers_and_one_control_process(tmp_path: Path) -> None
         assert {spec.fds for spec in table[:2]} == {(inference.fileno(),)}
         assert table[2].fds == (control.fileno(),)
     assert "secret" not in " ".join(word for spec in table for word in spec.argv)
+
+
+def test_a_table_that_cannot_be_written_is_told_and_survived(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = Settings(home=tmp_path / "absent").layout
+    make_hooks(nowhere, {}, "json", detached=False).publish([])
+    assert "cannot write" in capsys.readouterr().err
 
 
 def test_workers_follow_the_cores_unless_told() -> None:

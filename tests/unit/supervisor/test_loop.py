@@ -150,6 +150,22 @@ def test_process_that_never_gets_ready_fails_the_start_with_its_words(start: Cal
     assert "no such database" in said
 
 
+def test_a_program_that_cannot_be_started_is_no_end_of_the_others(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    running = start({"fine": MASKED + POLITE, "stuck": MASKED + POLITE})
+    running.wait_ready()
+    log = tmp_path / "stuck.log"
+    log.unlink()
+    log.mkdir()  # as if the disk were full: its log cannot be opened
+    os.kill(running.pid("stuck"), signal.SIGKILL)
+    wait_for(lambda: "cannot be started" in str(running.table()["stuck"]["last_exit"]))
+    assert running.table()["fine"]["state"] == "running"
+    log.rmdir()
+    wait_for(lambda: running.table()["stuck"]["state"] == "running")
+    assert running.table()["fine"]["restarts"] == 0
+
+
 def test_a_wrong_setting_is_not_tried_again(start: Callable[..., Running]) -> None:
     running = start({"fine": MASKED + POLITE, "wrong": "import sys; print('no such setting'); sys.exit(2)"})
     said, _ = running.process.communicate(timeout=10)
