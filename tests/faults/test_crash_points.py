@@ -27,12 +27,13 @@ from modelport.bootstrap.home import make_folders
 from modelport.durable import CRASH_POINT_VARIABLE
 from modelport.settings import Settings
 from modelport.stores.artifacts.local import LocalArtifacts
-from modelport.wire.jobs import JOB_FILE, RESULT_FILE, JobFile, JobResult, TransformWork
+from modelport.wire.jobs import JOB_FILE, RESULT_FILE, JobFile, JobResult, MonitorWork, TransformWork
 
 pytestmark = pytest.mark.processes
 KILLED = -9
 ROWS = 400
 OF_JOBS = ("transform",)
+OF_MONITORS = ("monitor",)
 OF_A_JOBS_END = ("job.before_result", "job.after_result")
 OF_WORKERS = ("mark", "capture", "worker")
 OF_SWEEPS = ("retention",)
@@ -66,7 +67,7 @@ def test_names_are_unique() -> None:
 
 def points_of_control() -> list[str]:
     """Return the crash points that only the control process can reach: all that nobody else claims."""
-    others = {*points_of(*OF_JOBS, *OF_WORKERS, *OF_SWEEPS, *OF_EVERYONE), *OF_A_JOBS_END}
+    others = {*points_of(*OF_JOBS, *OF_MONITORS, *OF_WORKERS, *OF_SWEEPS, *OF_EVERYONE), *OF_A_JOBS_END}
     return [name for name in crash_points() if name not in others]
 
 
@@ -117,6 +118,32 @@ def test_a_job_that_crashes_finishes_when_started_again(point: str, tmp_path: Pa
             assert [float(answer) for answer in answers] == [
                 truthful_answer(3, [row, part]) for row in range(ROWS)
             ]
+
+
+CAPTURED = (
+    '{"captureData":{"endpointInput":{"observedContentType":"application/json","mode":"INPUT",'
+    '"data":"[[1.0,2.0]]","encoding":"JSON"}},"eventMetadata":{"eventId":"a",'
+    '"inferenceTime":"2013-07-01T00:00:00Z"},"eventVersion":"0"}\n'
+)
+
+
+@pytest.mark.parametrize("point", points_of(*OF_MONITORS))
+def test_a_monitor_that_crashes_reports_when_started_again(point: str, tmp_path: Path) -> None:
+    layout = Settings(home=tmp_path).layout
+    make_folders(layout)
+    digest = store_bundle(LocalArtifacts(layout.artifacts), truthful_bundle(3))
+    captured = layout.captures / "watched" / "v3" / "2013/07/01/00" / "a.jsonl"
+    captured.parent.mkdir(parents=True)
+    captured.write_text(CAPTURED)
+    folder = layout.jobs / "watching"
+    folder.mkdir()
+    work = MonitorWork("watched", {"v3": ("truthful:3", digest)})
+    (folder / JOB_FILE).write_bytes(msgspec.json.encode(JobFile("watching", work)))
+    assert run_job(folder, point) == KILLED
+    assert run_job(folder) == 0
+    result = msgspec.json.decode((folder / RESULT_FILE).read_bytes(), type=JobResult)
+    assert result.status == "Completed"
+    assert all((folder / name).is_file() for name in result.detail["reports"])
 
 
 # ── Control and workers: one home, on which each of them dies once at each of its points ─────────
