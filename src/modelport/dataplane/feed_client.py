@@ -31,7 +31,7 @@ from modelport.wire.feed import (
 from modelport.wire.sockets import connect, same_user
 
 FIRST_PAUSE_S = 0.05
-LONGEST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 0.25
 REASON_LENGTH_MAX = 1000
 
 log = structlog.get_logger()

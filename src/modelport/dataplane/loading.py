@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -94,6 +95,8 @@ class Models:
         self._hosted: dict[str, Batcher] = {}
         self._timeout_s = timeout_s
         self._thread = OneThread("loading")
+        # The first model ever deployed should not pay for this, nor the requests beside it.
+        self._thread.submit(import_module, "onnxruntime")
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._hosted

@@ -12,6 +12,8 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+_at_work: set[threading.Thread] = set()
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -53,7 +55,20 @@ class OneThread:
         self._tasks.put(None)
 
 
+def any_at_work() -> bool:
+    """Return whether a thread is in the middle of a task.
+
+    Native code that still runs when the interpreter ends may abort the process.
+    """
+    return any(thread.is_alive() for thread in _at_work)
+
+
 def _run(tasks: SimpleQueue[Any]) -> None:
+    thread = threading.current_thread()
     while (task := tasks.get()) is not None:
-        task()
+        _at_work.add(thread)
+        try:
+            task()
+        finally:
+            _at_work.discard(thread)
         del task  # or the last task's arguments would live until the next one

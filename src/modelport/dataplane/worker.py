@@ -30,6 +30,7 @@ from modelport.dataplane.protocols.invocations import Invocations
 from modelport.dataplane.replies import build, plain_error
 from modelport.dataplane.server import Server
 from modelport.dataplane.serving import Serving
+from modelport.dataplane.threads import any_at_work
 from modelport.domain.clock import Clock
 from modelport.runtime.model import LoadedModel
 from modelport.stores.artifacts.local import LocalArtifacts
@@ -73,6 +74,9 @@ def run_worker(
         await worker.run(sockets, on_ready)
 
     uvloop.run(main())
+    if any_at_work():  # a model hangs in native code, and everything else is done
+        log.warning("worker.left_a_model_running")
+        os._exit(0)
 
 
 class Worker:

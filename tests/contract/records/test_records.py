@@ -45,9 +45,13 @@ def create(records: Records, *groups: Resource[Any, Any, Any]) -> None:
             tx.create(group)
 
 
-def sql(records: Records, statement: str) -> None:
-    with records.transaction() as tx:
-        tx.connection.execute(text(statement))
+def create_with_event(
+    records: Records, group: Resource[Any, Any, Any], then: Callable[[], object] = lambda: None
+) -> None:
+    with records.transaction(principal="ada") as tx:
+        tx.event("create", GROUP, group.name)
+        tx.create(group)
+        then()
 
 
 def test_resource_comes_back_as_it_was(records: Records) -> None:
@@ -73,9 +77,8 @@ def test_missing_resource_says_how_to_list(records: Records) -> None:
 
 def test_taken_name_is_a_conflict_and_leaves_nothing(records: Records) -> None:
     create(records, a_group())
-    with pytest.raises(Conflict, match="exists already"), records.transaction() as tx:
-        tx.event("create", GROUP, "flights")
-        tx.create(a_group())
+    with pytest.raises(Conflict, match="exists already"):
+        create_with_event(records, a_group())
     with records.reading() as tx:
         assert tx.events() == []
 
@@ -112,19 +115,16 @@ def test_lists_sort_by_bytes_and_page(records: Records) -> None:
 
 
 def test_resource_and_event_stand_or_fall_together(records: Records) -> None:
-    with pytest.raises(ZeroDivisionError), records.transaction(principal="ada") as tx:
-        tx.create(a_group())
-        tx.event("create", GROUP, "flights", "why")
-        _ = 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        create_with_event(records, a_group(), then=lambda: 1 / 0)
     with records.reading() as tx:
         assert tx.find(GROUP, "flights") is None
         assert tx.events() == []
 
 
 def test_events_count_without_gaps(records: Records, clock: HandClock) -> None:
-    with pytest.raises(ZeroDivisionError), records.transaction() as tx:
-        tx.event("create", GROUP, "lost")
-        _ = 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        create_with_event(records, a_group("lost"), then=lambda: 1 / 0)
     for number in range(3):
         clock.turn(1)
         with records.transaction(principal="ada") as tx:
