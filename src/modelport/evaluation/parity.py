@@ -7,6 +7,7 @@ original itself is sure: a row whose two best classes are no further apart than 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +38,14 @@ class Answers(Protocol):
         ...
 
 
+class Growth(StrEnum):
+    """What a bar grows with, from row to row."""
+
+    NOTHING = ""
+    TERMS = "Σ|wx|"
+    ANSWER = "|answer|"
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """How far a converted model may be from the original.
@@ -44,15 +53,15 @@ class Bar:
     Args:
         family: Which models it holds for.
         absolute: Largest difference of any one number; at least 0.
-        scaled: The bar grows with the terms that were summed: `absolute * max(1, Σ|wᵢxᵢ|)` of the row.
+        growth: What the bar grows with: `absolute * max(1, growth)` of the row.
     """
 
     family: str
     absolute: float
-    scaled: bool = False
+    growth: Growth = Growth.NOTHING
 
     def __str__(self) -> str:
-        return f"{self.absolute:g} · max(1, Σ|wx|)" if self.scaled else f"{self.absolute:g}"
+        return f"{self.absolute:g} · max(1, {self.growth})" if self.growth else f"{self.absolute:g}"
 
 
 BARS: dict[str, Bar] = {
@@ -61,8 +70,10 @@ BARS: dict[str, Bar] = {
         Bar("tree", 0.0),
         Bar("forest", 1e-14),
         Bar("boosting", 1e-14),
-        Bar("linear", 1e-12, scaled=True),
-        Bar("other", 1e-12, scaled=True),
+        # exp makes an error of the sum as large as the answer: below one bit of it no bar can be
+        Bar("boosting-log", 1e-14, Growth.ANSWER),
+        Bar("linear", 1e-12, Growth.TERMS),
+        Bar("other", 1e-12, Growth.TERMS),
         Bar("onnx", 0.0),  # a ready file behind an adapted front: the same nodes on the same numbers
     )
 }
@@ -75,6 +86,7 @@ class Comparison:
     Args:
         rows: Rows compared.
         max_absolute: Largest difference of two finite numbers.
+        max_share: Largest difference as a share of what its row allows; at most 1 where it holds.
         max_relative: Largest difference divided by the larger of the two numbers.
         flips: Rows with another label although the original's margin exceeds the bar.
         ties: Rows whose margin does not exceed the bar.
@@ -85,6 +97,7 @@ class Comparison:
 
     rows: int
     max_absolute: float
+    max_share: float
     max_relative: float
     flips: int
     ties: int
@@ -146,6 +159,7 @@ def compare(
     return Comparison(
         rows=rows,
         max_absolute=float(largest.max(initial=0.0)),
+        max_share=float(_excess(largest, allowed).max(initial=0.0)),
         max_relative=_relative(numbers, others, difference),
         flips=int(flipped.sum()),
         ties=int(tied.sum()),
@@ -161,16 +175,16 @@ def allowed_difference(bar: Bar, original: Answers, scale: Floats | None = None)
     Args:
         bar: The family's bar.
         original: What the original model answered.
-        scale: For a scaled bar: Σ|wᵢxᵢ| per row, float64 `[N]`; None takes the size of the answer. Where
-            it is not finite it counts as 1.
+        scale: For a bar that grows with terms: Σ|wᵢxᵢ| per row, float64 `[N]`; None takes the size of the
+            answer. Where it is not finite it counts as 1.
 
     Returns:
         float64 `[N]`.
     """
     numbers = _numbers(original)
-    if not bar.scaled:
+    if not bar.growth:
         return np.full(len(numbers), bar.absolute)
-    if scale is None:
+    if scale is None or bar.growth is Growth.ANSWER:
         scale = np.abs(np.where(np.isfinite(numbers), numbers, 0.0)).max(axis=1, initial=0.0)
     known = np.where(np.isfinite(scale), scale, 1.0)
     return np.asarray(bar.absolute * np.maximum(1.0, known), dtype=np.float64)

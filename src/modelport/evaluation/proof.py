@@ -19,8 +19,11 @@ class Measured:
 
     Args:
         rows: Rows both answered.
-        max_absolute: Largest difference of two numbers.
-        max_relative: Largest difference divided by the larger of the two numbers.
+        max_absolute: Largest difference of two numbers. Where the bar grows with the row, rows in which it
+            grew more than a millionfold (the extremes among the probes) count in `max_scaled` only.
+        max_relative: Largest difference divided by the larger of the two numbers, in the same rows.
+        max_scaled: Largest difference divided by what the row's bar grew by, in all rows; what the bar's
+            number is compared with.
         flips: Rows with another label although the original was sure of it.
         ties: Rows whose two best classes are no further apart than the bar.
     """
@@ -28,6 +31,7 @@ class Measured:
     rows: int
     max_absolute: float
     max_relative: float
+    max_scaled: float
     flips: int
     ties: int
 
@@ -41,6 +45,10 @@ class Proof:
         estimator: Class of the final estimator.
         family: Which bar applies.
         bar: The bar in words, for example `1e-14`.
+        rows: Rows that the original and every graph answered.
+        max_absolute: The larger of both graphs' largest differences; see `Measured`.
+        max_scaled: The same, in the unit of the bar.
+        flips: Label flips; 0, or there would be no proof.
         serving: The graph that workers run, against the original.
         published: The graph with one input per column, against the original; None when there is none.
         rows_by_origin: How many rows of each origin were asked.
@@ -58,6 +66,10 @@ class Proof:
     estimator: str
     family: str
     bar: str
+    rows: int
+    max_absolute: float
+    max_scaled: float
+    flips: int
     serving: Measured
     published: Measured | None
     rows_by_origin: dict[str, int]
@@ -69,16 +81,6 @@ class Proof:
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     format_version: int = 1
-
-    @property
-    def max_absolute(self) -> float:
-        """Return the larger of both graphs' largest differences."""
-        return max(each.max_absolute for each in (self.serving, self.published) if each)
-
-    @property
-    def flips(self) -> int:
-        """Return the label flips of both graphs; 0, or the bundle would not exist."""
-        return sum(each.flips for each in (self.serving, self.published) if each)
 
 
 def encode_proof(proof: Proof) -> bytes:

@@ -45,7 +45,7 @@ class PublishedModel:
         Raises:
             CheckFailed: It answers a label that the signature does not have.
         """
-        from modelport.formats.rows import inputs_of
+        from modelport.formats.front import inputs_of
 
         found = dict(
             zip(
@@ -57,7 +57,12 @@ class PublishedModel:
         predictions: NDArray[Any] = found["predictions"]
         if self._signature.output.task is Task.REGRESSION:
             return Answered(predictions=predictions.reshape(len(predictions), -1))
-        places = {label: place for place, label in enumerate(self._signature.output.labels)}
+        labels = self._signature.output.labels
+        spelled = predictions.dtype == object  # labels of several types are published as text
+        places = {
+            repr(label) if spelled and not isinstance(label, str) else label: place
+            for place, label in enumerate(labels)
+        }
         try:
             label = np.array([places[word] for word in predictions.reshape(-1).tolist()], dtype=np.int64)
         except KeyError as error:

@@ -41,6 +41,7 @@ from modelport.wire.signature import encode_signature
 
 SINGLE_ROWS = 16  # rows also asked one at a time: graphs may take another path for one row
 BASELINE_ROWS_MAX = 200_000
+ORDINARY_GROWTH_MAX = 1e6
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "pandas")
 
 
@@ -60,7 +61,7 @@ def build_bundle(
         example: Rows of the training features, DataFrame or array `[N, F]`, N at least 1. All of them
             make the baseline that drift is measured against; at most 5,000 are proven on.
         labels: Words for the classes, in the order of the model's own; None keeps those of the training data.
-        units: Feature (or target) name to unit, for people.
+        units: Feature name to unit, for people; one name that is no feature gives the unit of the answer.
         example_data: Keep rows of the example in the proof; otherwise made-up rows only.
         notes: Said in the proof.
 
@@ -70,14 +71,18 @@ def build_bundle(
         InvalidInput: The example does not fit the model.
     """
     from modelport.formats.converting import convert
+    from modelport.formats.relabelling import relabel
 
     if example is None:
         raise InvalidInput(
             "a fitted model needs example rows of its training data, to prove that nothing changed",
             hint="pass example=X_train.head(100)",
         )
+    of_features, of_output = _sorted_units(example, units or {})
     with quiet():
-        conversion = convert(model, example, labels=labels, units=units)
+        conversion = convert(model, example, units=of_features, output_unit=of_output)
+    if labels is not None:
+        conversion = relabel(conversion, labels)
     return prove(conversion, conversion.original.columns(example), example_data=example_data, notes=notes)
 
 
@@ -149,9 +154,9 @@ def prove(
     judge.hold_singles(conversion.original, serving, matrix)
     by_published = None
     if not given_graph:
-        by_published = judge.hold(
-            "the published graph", PublishedModel(signature, conversion.published).run(rows.columns)
-        )
+        published = PublishedModel(signature, conversion.published)
+        by_published = judge.hold("the published graph", published.run(rows.columns))
+    measured = [each for each in (by_serving, by_published) if each]
     files = {
         names.SERVING_GRAPH: conversion.serving,
         names.PUBLISHED_GRAPH: conversion.published,
@@ -167,8 +172,12 @@ def prove(
         estimator=conversion.estimator,
         family=conversion.family,
         bar=str(bar),
-        serving=_measured(by_serving),
-        published=None if by_published is None else _measured(by_published),
+        rows=asked.answered,
+        max_absolute=max(each.max_absolute for each in measured),
+        max_scaled=max(each.max_scaled for each in measured),
+        flips=sum(each.flips for each in measured),
+        serving=by_serving,
+        published=by_published,
         rows_by_origin=dict(zip(origins.tolist(), counts.tolist(), strict=True)),
         rows_kept=len(kept),
         refused=len(asked.probes) - asked.answered,
@@ -219,8 +228,8 @@ class _Judge:
         self._original = original
         self._allowed = allowed
 
-    def hold(self, who: str, answers: Answers) -> Comparison:
-        """Return the comparison.
+    def hold(self, who: str, answers: Any) -> Measured:
+        """Return what was measured.
 
         Raises:
             CheckFailed: It does not hold.
@@ -231,7 +240,7 @@ class _Judge:
                 self._tell(who, found, answers),
                 hint="report this model to modelport: its conversion is not exact enough to be served",
             )
-        return found
+        return self._measured(found, answers)
 
     def hold_singles(self, original: Original, serving: LoadedModel, matrix: NDArray[np.float64]) -> None:
         """Ask both for some rows one at a time: graphs may take another path for a single row.
@@ -245,6 +254,20 @@ class _Judge:
         ours = [serving.run(np.ascontiguousarray(matrix[row : row + 1])) for row in some]
         alone = _Judge(self._signature, self._bar, self._rows.take(some), _stacked(told), self._allowed[some])
         alone.hold("the serving graph, asked one row at a time,", _stacked(ours))
+
+    def _measured(self, found: Comparison, answers: Any) -> Measured:
+        ordinary = found
+        if self._bar.growth:
+            some = self._allowed <= self._bar.absolute * ORDINARY_GROWTH_MAX
+            ordinary = compare(_some(self._original, some), _some(answers, some), self._allowed[some])
+        return Measured(
+            rows=found.rows,
+            max_absolute=ordinary.max_absolute,
+            max_relative=ordinary.max_relative,
+            max_scaled=found.max_share * self._bar.absolute if self._bar.growth else found.max_absolute,
+            flips=found.flips,
+            ties=found.ties,
+        )
 
     def _tell(self, who: str, found: Comparison, answers: Answers) -> str:
         row = found.worst or 0
@@ -280,6 +303,16 @@ def _stacked(parts: Sequence[Any]) -> Answered:
     return Answered(joined("label"), joined("probabilities"), joined("predictions"), joined("margin"))
 
 
+def _some(answers: Any, rows: NDArray[np.bool_]) -> Answered:
+    """Return the answers to some of the rows."""
+
+    def taken(name: str) -> Any:
+        part: Any = getattr(answers, name, None)
+        return None if part is None else part[rows]
+
+    return Answered(taken("label"), taken("probabilities"), taken("predictions"), taken("margin"))
+
+
 def _proof_rows(asked: Asked, allowed: NDArray[np.float64], *, example_data: bool) -> ProofRows:
     """Return what the proof keeps: all rows, or those that tell nothing of the example."""
     count, refused = len(asked.probes), len(asked.probes) - asked.answered
@@ -302,8 +335,19 @@ def _proof_rows(asked: Asked, allowed: NDArray[np.float64], *, example_data: boo
     return rows if example_data else rows.take(~asked.probes.private)
 
 
-def _measured(found: Comparison) -> Measured:
-    return Measured(found.rows, found.max_absolute, found.max_relative, found.flips, found.ties)
+def _sorted_units(example: Any, units: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
+    """Return the units of features, and that of the answer: of the one name that is no feature."""
+    shape = getattr(example, "shape", (0, 0))
+    given = getattr(example, "columns", None)
+    names = {f"x{place}" for place in range(shape[-1])} if given is None else {str(name) for name in given}
+    others = [name for name in units if name not in names]
+    if len(others) > 1:
+        raise InvalidInput(
+            f"units were given for {', '.join(map(repr, others))}, which are no columns of the example",
+            hint="one name besides the columns gives the unit of the answer",
+        )
+    of_features = {name: unit for name, unit in units.items() if name in names}
+    return of_features, units[others[0]] if others else None
 
 
 def _baseline(signature: Signature, serving: LoadedModel, example: Columns) -> bytes:

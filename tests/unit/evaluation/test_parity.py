@@ -45,7 +45,7 @@ def test_a_model_equals_itself(numbers, family):
     assert (found.max_absolute, found.max_relative) == (0.0, 0.0)
 
 
-@given(SOME, st.data(), st.sampled_from([bar for bar in BARS.values() if not bar.scaled]), st.booleans())
+@given(SOME, st.data(), st.sampled_from([bar for bar in BARS.values() if not bar.growth]), st.booleans())
 def test_a_planted_difference_is_always_found(numbers, data, bar, upwards):
     row = data.draw(st.integers(0, len(numbers) - 1))
     planted = list(numbers)
@@ -105,6 +105,18 @@ def test_the_linear_bar_grows_with_what_was_summed():
     first, second = predicted([1e6, 1.0]), predicted([1e6 + 5e-7, 1.0])
     assert compare(first, second, BARS["linear"], scale=np.array([1e6, 1.0])).holds
     assert not compare(first, second, BARS["linear"], scale=np.array([1.0, 1e6])).holds
+
+
+def test_a_bar_grows_with_the_answer_behind_an_exponential():
+    first, second = predicted([1e6]), predicted([1e6 + 1e-9])
+    assert compare(first, second, BARS["boosting-log"], scale=np.array([1.0])).holds
+    assert not compare(first, second, BARS["boosting"]).holds
+    assert str(BARS["boosting-log"]) == "1e-14 · max(1, |answer|)"
+
+
+def test_the_share_of_the_bar_that_was_used():
+    found = compare(predicted([0.0, 1.0]), predicted([0.25, 1.0]), Bar("any", 0.5))
+    assert found.max_share == 0.5
 
 
 def test_a_scale_that_is_not_finite_counts_as_one():
