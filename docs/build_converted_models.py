@@ -30,8 +30,8 @@ Models and pipelines of `tests/catalogue/models.py`, each fitted, converted and 
 `modelport.register`'s own code. Under *serving* (the graph that workers run) and *published* (the one with an
 input per column) stands the largest difference of any one number between the original and ONNX Runtime, over
 all probe rows, divided by what the row's bar grows with where it grows. *Rows* were answered by all three and
-compared; *refused* rows are refused by the original and by the signature alike. A *tie* is a row whose two best
-classes are no further apart than the bar.
+compared; *refused* rows are refused by the original and by the signature alike. A *tie* is a row whose two
+best classes are no further apart than the bar.
 What the bars mean: [why the answers do not change](../explanation/parity.md).
 
 """
