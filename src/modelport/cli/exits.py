@@ -53,13 +53,18 @@ CODES: dict[type[ModelportError], int] = {
 
 
 def exit_code(error: ModelportError) -> int:
-    """Return the exit code of an error: that of its class, or of the nearest one above it.
+    """Return the exit code of an error.
 
     A row that does not fit the model's signature is refused (4), while a wrong option is usage (2).
     """
     if isinstance(error, InvalidInput) and (error.row is not None or error.feature is not None):
         return REFUSED
-    return next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
+    return code_of(type(error))
+
+
+def code_of(kind: type[ModelportError]) -> int:
+    """Return the exit code of a class of errors: its own, or that of the nearest one above it."""
+    return next(CODES[above] for above in kind.__mro__ if above in CODES)
 
 
 def report(error: ModelportError) -> None:

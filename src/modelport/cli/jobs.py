@@ -33,9 +33,7 @@ def batch(  # noqa: PLR0913 - options of the command line
     ] = False,
     failed_rows_max: Annotated[
         int,
-        typer.Option(
-            "--failed-rows", "--failed-rows-max", min=0, help="Rows that may fail before the job does."
-        ),
+        typer.Option(min=0, help="Rows that may fail before the job does."),
     ] = 0,
     input_format: Annotated[
         FileFormat | None, typer.Option(help="Of the input; told by the extension otherwise.")

@@ -41,7 +41,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
     cells = [[_text(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(names)]
     bold, plain = ("\x1b[1m", "\x1b[0m") if is_colorful(sys.stdout) else ("", "")
-    titles = [name.upper() if name.isidentifier() else name for name in names]  # not the words of labels
+    titles = [name if "(" in name else name.upper() for name in names]  # labels keep their case
     head = "  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True))
     typer.echo(f"{bold}{head.rstrip()}{plain}")
     for row in cells:

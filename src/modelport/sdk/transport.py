@@ -16,7 +16,9 @@ from modelport.domain.errors import (
     Conflict,
     Forbidden,
     InvalidInput,
+    ModelFailed,
     ModelportError,
+    NotAcceptable,
     NotFound,
     PayloadTooLarge,
     Refused,
@@ -24,6 +26,7 @@ from modelport.domain.errors import (
     Unauthenticated,
     Unavailable,
     Unreachable,
+    UnsupportedMediaType,
     by_code,
 )
 
@@ -37,8 +40,11 @@ _BY_STATUS: dict[int, type[ModelportError]] = {
     403: Forbidden,
     404: NotFound,
     409: Conflict,
+    406: NotAcceptable,
     413: PayloadTooLarge,
+    415: UnsupportedMediaType,
     421: Refused,
+    424: ModelFailed,
 }
 
 

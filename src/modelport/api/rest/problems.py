@@ -22,6 +22,8 @@ from modelport.domain.errors import InvalidInput, ModelportError, Unauthenticate
 STATUSES: dict[type[ModelportError], int] = {
     errors.InvalidInput: 400,
     errors.PayloadTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.NotAcceptable: 406,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.CheckFailed: 422,
@@ -38,9 +40,9 @@ STATUSES: dict[type[ModelportError], int] = {
 """The one table of this door."""
 
 
-def status_of(error: ModelportError) -> int:
-    """Return the HTTP status of an error: that of its class, or of the nearest one above it."""
-    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+def status_of(kind: type[ModelportError]) -> int:
+    """Return the HTTP status of a class of errors: its own, or that of the nearest one above it."""
+    return next(STATUSES[above] for above in kind.__mro__ if above in STATUSES)
 
 
 def problem(error: ModelportError, *, status: int | None = None) -> Response:
@@ -50,7 +52,7 @@ def problem(error: ModelportError, *, status: int | None = None) -> Response:
         error: What happened.
         status: Overrides the table, for what HTTP itself decides (405, 404 of an unknown path).
     """
-    status = status or status_of(error)
+    status = status or status_of(type(error))
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
