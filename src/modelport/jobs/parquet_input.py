@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -59,6 +61,8 @@ class ParquetSource:
         self._columns = whole.names if everything else [name for name in whole.names if name in features]
         self._schema = pa.schema([self._file.schema_arrow.field(name) for name in self._columns])
         self._names = list(whole.names)
+        sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        self._starts = [0, *accumulate(sizes[:-1])]
         self._index = 0
         self._batches: Iterator[pa.RecordBatch] | None = None
         self._row = 0
@@ -104,7 +108,7 @@ class ParquetSource:
         if self._batches is None or self._group_of(row) > self._group_of(self._row):
             group = self._group_of(row)
             self._rest = []
-            self._row = self._group_start(group)
+            self._row = self._starts[group]
             self._batches = self._file.iter_batches(
                 batch_size=min(self._rows_max, BATCH_ROWS),
                 row_groups=range(group, self._file.metadata.num_row_groups),
@@ -141,14 +145,7 @@ class ParquetSource:
             ) from error
 
     def _group_of(self, row: int) -> int:
-        group = 0
-        while group + 1 < self._file.metadata.num_row_groups and self._group_start(group + 1) <= row:
-            group += 1
-        return group
-
-    def _group_start(self, group: int) -> int:
-        metadata = self._file.metadata
-        return sum(metadata.row_group(index).num_rows for index in range(group))
+        return bisect_right(self._starts, row) - 1
 
 
 def measure_parquet(url: str) -> tuple[int, int]:

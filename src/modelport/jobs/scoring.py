@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Signature
 from modelport.jobs.board import Board
 from modelport.jobs.inputs import Parsed, Piece, Source
@@ -212,10 +213,17 @@ def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> list[pa.Array]:
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         kind = schema.field(name).type
         if column.type != kind:
-            if pa.types.is_integer(kind):
-                column = column.cast(pa.float64())  # noqa: PLW2901 - 3.0 is a whole number too
-            column = column.cast(kind)  # noqa: PLW2901 - one column, two steps
-        columns.append(column)
+            try:
+                # 3.0 is a whole number too
+                whole = column.cast(pa.float64()) if pa.types.is_integer(kind) else column
+                columns.append(whole.cast(kind))
+            except pa.ArrowInvalid as error:
+                raise InvalidInput(
+                    f"column {name!r} cannot be written as {kind}: {error}",
+                    hint="write CSV instead, or leave out --join",
+                ) from error
+        else:
+            columns.append(column)
     return columns
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modelport.domain.clock import Clock
 from modelport.jobs.board import Board
+from modelport.jobs.places import extension
 from modelport.jobs.plan import Plan
 from modelport.jobs.progress import Pace
 from modelport.jobs.shards import Published
@@ -29,6 +30,8 @@ class Tally:
             sum(plan.rows[file] if plan.rows else plan.inputs[file].size for file in target.inputs)
             for target in plan.targets
         ]
+        # the size of packed text tells nothing of how much there is
+        self._packed = any(extension(file.url)[1] is not None for file in plan.inputs)
         self._pace = Pace(clock, self._share())
 
     def progress(self, phase: str, failed: int) -> Progress:
@@ -39,6 +42,8 @@ class Tally:
             failed: Rows that failed so far.
         """
         rate, left = self._pace.measure(self._board.records_now, self._share())
+        if self._packed:
+            left = None
         rows = sum(target.rows + target.failed for target in self._published.values())
         plan = self._plan
         return Progress(
