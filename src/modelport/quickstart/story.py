@@ -7,13 +7,15 @@ results to stdout.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,16 +116,17 @@ def tell(*, keep: bool = False, fast: bool = False) -> None:
 
         with narrator.step("Compare the versions, and see what drifted"):
             report = mp.monitor("flights")
-            narrator.say(report.text)
+            narrator.say("\n".join(report.detail["sentences"]))
             if keep:
                 narrator.say(f"The full report, with plots: {report.report}")
 
         with narrator.step("Promote version 2, roll back once, promote again"):
-            for words, change in (
-                ("promoted", lambda: endpoint.promote("v2")),
+            changes: list[tuple[str, Callable[[], mp.Endpoint]]] = [
+                ("promoted", partial(endpoint.promote, "v2")),
                 ("rolled back", endpoint.rollback),
-                ("promoted again", lambda: endpoint.promote("v2")),
-            ):
+                ("promoted again", partial(endpoint.promote, "v2")),
+            ]
+            for words, change in changes:
                 began = time.monotonic()
                 shares = describe_traffic(change())
                 narrator.say(f"{words}: {shares} ({time.monotonic() - began:.2f} s)")
@@ -133,13 +136,22 @@ def tell(*, keep: bool = False, fast: bool = False) -> None:
 
 @contextmanager
 def start_to_keep() -> Iterator[mp.Client]:
-    """Start a platform that outlives the story, as `modelport up --detach` does."""
-    home = Path(tempfile.mkdtemp(prefix="modelport-quickstart-home-"))
-    command = [sys.executable, "-m", "modelport.cli", "up", "--detach", "--home", str(home)]
-    ports = ["--port", "0", "--inference-port", "0", "-o", "json"]
-    done = subprocess.run([*command, *ports], stdout=subprocess.PIPE, text=True, check=True)
-    with mp.connect(json.loads(done.stdout)["control_url"]) as client, using(client):
-        yield client
+    """Start a platform that outlives the story, unless the story ends badly."""
+    home = tempfile.mkdtemp(prefix="modelport-quickstart-home-")
+    command = [sys.executable, "-m", "modelport.cli"]
+    started = subprocess.run(
+        [*command, "up", "--detach", "--home", home, "--port", "0", "--inference-port", "0", "-o", "json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    try:
+        with mp.connect(json.loads(started.stdout)["control_url"]) as client, using(client):
+            yield client
+    except BaseException:
+        subprocess.run([*command, "down", "--home", home], check=True)
+        shutil.rmtree(home)
+        raise
 
 
 def train(rows: pd.DataFrame) -> Any:
