@@ -20,6 +20,8 @@ ROUNDS = int(os.environ.get("MODELPORT_FAULT_ROUNDS", "0"))
 ENDPOINT = "truthful"
 CONNECTIONS = 16
 SEED = 20130101
+PAUSE_S = 0.005
+"""Between requests while something is killed: work goes on, and whoever starts again finds a processor."""
 
 
 @dataclass(slots=True)
@@ -55,7 +57,10 @@ def serve_truthfully(platform: Platform, versions: int = 2) -> list[str]:
 def kill_repeatedly(platform: Platform, name: str, times: int) -> Harm:
     """Kill -9 a process of the table at random moments, under load and while wishes come in."""
     chance, harm = random.Random(SEED), Harm()
-    with AcknowledgedWishes(platform, name) as wishes, TruthfulLoad(platform.inference_url, ENDPOINT) as load:
+    with (
+        AcknowledgedWishes(platform, name) as wishes,
+        TruthfulLoad(platform.inference_url, ENDPOINT, pause_s=PAUSE_S) as load,
+    ):
         for _ in range(times):
             time.sleep(chance.uniform(0.05, 0.6))
             harm.back_after_s.append(platform.kill_process(name))
@@ -69,7 +74,7 @@ def kill_supervisor_repeatedly(platform: Platform, times: int) -> Harm:
     chance, harm = random.Random(SEED), Harm()
     with AcknowledgedWishes(platform, "supervisor") as wishes:
         for _ in range(times):
-            with TruthfulLoad(platform.inference_url, ENDPOINT, connections=4, fresh=2):
+            with TruthfulLoad(platform.inference_url, ENDPOINT, connections=4, fresh=2, pause_s=PAUSE_S):
                 time.sleep(chance.uniform(0.1, 0.8))
                 platform.kill()
             started = time.monotonic()

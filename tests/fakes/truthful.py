@@ -61,14 +61,18 @@ class TruthfulLoad:
         endpoint: Serves versions made by `truthful_bundle`.
         connections: How many.
         fresh: How many of them open a new connection for each request.
+        pause_s: Seconds each waits between an answer and its next request; 0 asks for all there is.
     """
 
-    def __init__(self, url: str, endpoint: str, *, connections: int = 16, fresh: int = 8) -> None:
+    def __init__(
+        self, url: str, endpoint: str, *, connections: int = 16, fresh: int = 8, pause_s: float = 0.0
+    ) -> None:
         parts = urllib.parse.urlsplit(url)
         self.host, self.port = str(parts.hostname), int(parts.port or 80)
         self.report = Report()
         self.requests = [_request(parts.netloc, endpoint, row_for(number)) for number in range(ROWS)]
         self.rows = [row_for(number) for number in range(ROWS)]
+        self.pause_s = pause_s
         self.stopping = False
         self._fresh = [number < fresh for number in range(connections)]
         self._thread = threading.Thread(target=self._run, name="truthful", daemon=True)
@@ -113,6 +117,8 @@ class TruthfulLoad:
                 await asyncio.sleep(PAUSE_AFTER_FAILURE_S)
                 continue
             turn = await ended
+            if self.pause_s:
+                await asyncio.sleep(self.pause_s)
 
 
 class _Asker(asyncio.Protocol):
@@ -157,7 +163,14 @@ class _Asker(asyncio.Protocol):
         assert self._transport is not None
         if self._fresh or self._load.stopping or CLOSES.search(head):
             self._transport.close()
+        elif self._load.pause_s:
+            asyncio.get_running_loop().call_later(self._load.pause_s, self._send_unless_closed)
         else:
+            self._send()
+
+    def _send_unless_closed(self) -> None:
+        assert self._transport is not None
+        if not self._transport.is_closing():
             self._send()
 
     def _judge(self, head: bytes, body: bytes) -> None:

@@ -11,7 +11,7 @@ from fakes.harm import job_ended, kill_job_repeatedly, rounds, start_job, write_
 from fakes.platform import Platform, wait_for
 
 pytestmark = pytest.mark.processes
-NEXT_SHARD_WITHIN_S = 5.0
+NEXT_SHARD_WITHIN_S = 15.0  # three times the promise, for a busy machine; bench/kills.py measures it
 ROWS = 400_000
 
 

@@ -20,7 +20,7 @@ from fakes.platform import Platform
 from fakes.truthful import TruthfulLoad
 
 pytestmark = pytest.mark.processes
-BACK_WITHIN_S = 5.0
+BACK_WITHIN_S = 15.0  # three times the promise, for a busy machine; bench/kills.py measures the promise
 
 
 def test_a_killed_worker_costs_the_requests_it_held_and_no_more(platform: Platform) -> None:
