@@ -49,10 +49,10 @@ def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
     """
     settings = read_settings(flags)
     check_bind(settings.host, tokens_configured=bool(settings.token_file))
-    layout = settings.layout
+    layout, clock = settings.layout, SystemClock()
     make_folders(layout)
     with (
-        HomeLock(layout.lock),
+        HomeLock(layout.lock, clock),
         bind_listener(settings.host, settings.port, setting="--port") as control,
         bind_listener(settings.host, settings.inference_port, setting="--inference-port") as inference,
     ):
@@ -66,7 +66,7 @@ def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
         try:
             Supervisor(
                 process_table(settings, control, inference),
-                clock=SystemClock(),
+                clock=clock,
                 hooks=make_hooks(layout, urls, output, detached=detached),
                 grace_s=settings.drain_timeout_s + GRACE_BEYOND_DRAIN_S,
                 stop_on_eof=sys.stdin.fileno() if stop_on_eof else None,

@@ -8,7 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from modelport.domain.clock import Clock
 from modelport.domain.errors import Conflict
+
+TRIES = 10
+PAUSE_S = 0.02
 
 
 class HomeLock:
@@ -16,22 +20,27 @@ class HomeLock:
 
     Args:
         path: The lock file; its folder must exist.
+        clock: Waits a moment for whoever only looks (`lock_holder`).
 
     Raises:
         Conflict: Another process holds it; names its pid.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        for _ in range(TRIES):
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                clock.sleep(PAUSE_S)
+        else:
             pid = _read_pid(self._descriptor)
             os.close(self._descriptor)
             raise Conflict(
                 f"a platform already runs on {path.parent} (pid {pid or 'unknown'})",
                 hint="use that one, stop it with `modelport down`, or give another --home",
-            ) from None
+            )
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
