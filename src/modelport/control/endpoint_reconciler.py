@@ -220,7 +220,7 @@ class EndpointReconciler:
 
     def _advance(self, observed: Observed, wanted: dict[str, EndpointRoute | None]) -> bool:
         """Take the next step with the tables; return whether to look again at once."""
-        step = decide(observed.active, observed.rollout, wanted, observed.broken)
+        step = decide(observed.rollout, wanted)
         if isinstance(step, Publish):
             with self._records.transaction() as tx:
                 revision = tx.next_number(REVISIONS, at_least=self._newest() + 1)

@@ -153,13 +153,7 @@ def _reach(
     """Return the next actions towards a route that does not serve yet, or not soundly."""
     needed = digests_of([goal])
     rollout = observed.rollout
-    if (
-        rollout is not None
-        and rollout.state is RolloutState.FAILED
-        and endpoint.name in rollout.changes
-        and rollout.changes[endpoint.name] == goal
-        and (rollout.digest is None or rollout.digest in needed)
-    ):
+    if rollout is not None and _is_to_blame(rollout, goal):
         return (_fail(endpoint, served, _blame(goal, rollout.digest, rollout.reason), now),)
     proven = observed.active.digests() - observed.broken.keys()
     missing: list[Action] = []
@@ -263,6 +257,14 @@ def _is_on_its_way(rollout: Rollout | None, goal: EndpointRoute) -> bool:
         and rollout.state is not RolloutState.FAILED
         and rollout.changes.get(goal.endpoint) == goal
     )
+
+
+def _is_to_blame(rollout: Rollout, goal: EndpointRoute) -> bool:
+    """Return whether a table failed because of this route; where no single route is to blame, all are."""
+    if rollout.state is not RolloutState.FAILED or rollout.changes.get(goal.endpoint) != goal:
+        return False
+    guilty = rollout.digest if rollout.digest in digests_of(rollout.changes.values()) else None
+    return guilty is None or guilty in digests_of([goal])
 
 
 def _missing(endpoint: Endpoint, config: EndpointConfig | None, models: Mapping[str, Model]) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from modelport.domain.planning.routes import change_table, digests_of
+from modelport.domain.planning.routes import digests_of
 from modelport.domain.routes import EndpointRoute, RouteTable
 
 WORKERS_WAIT_S = 10.0
@@ -168,30 +168,19 @@ def broken_models(active: RouteTable, workers: Sequence[WorkerView]) -> dict[str
     }
 
 
-def decide(
-    active: RouteTable, rollout: Rollout | None, wanted: Changes, broken: Mapping[str, str]
-) -> Step | None:
+def decide(rollout: Rollout | None, wanted: Changes) -> Step | None:
     """Return the next step for the tables as a whole; None: wait.
 
     Args:
-        active: What serves now.
         rollout: What is on its way.
         wanted: Every change the endpoints want now.
-        broken: Models of the active table that some worker does not have.
     """
-    if rollout is not None:
-        still_wanted = all(
-            name in wanted and wanted[name] == route for name, route in rollout.changes.items()
-        )
-        if rollout.state is RolloutState.FAILED or not still_wanted:
-            return Abandon(rollout.revision)
-        return Activate(rollout.revision) if rollout.state is RolloutState.PREPARED else None
-    if not wanted:
-        return None
-    # A table that keeps a broken model nobody asked for anew would fail for a reason of somebody else's;
-    # that endpoint's own plan mends or removes it first.
-    kept = change_table(active, wanted, active.revision + 1).digests() - digests_of(wanted.values())
-    return None if kept & broken.keys() else Publish(dict(wanted))
+    if rollout is None:
+        return Publish(dict(wanted)) if wanted else None
+    still_wanted = all(name in wanted and wanted[name] == route for name, route in rollout.changes.items())
+    if rollout.state is RolloutState.FAILED or not still_wanted:
+        return Abandon(rollout.revision)
+    return Activate(rollout.revision) if rollout.state is RolloutState.PREPARED else None
 
 
 def _state(

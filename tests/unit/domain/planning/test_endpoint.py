@@ -1,0 +1,404 @@
+"""The planners of endpoints and tables, run in a small world where anything may happen at any moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from modelport.domain.endpoint import (
+    EndpointConfigSpec,
+    EndpointNotes,
+    EndpointSpec,
+    EndpointState,
+    EndpointStatus,
+    ProductionVariant,
+)
+from modelport.domain.planning.endpoint import (
+    Observed,
+    Remove,
+    Settle,
+    Trial,
+    TrialState,
+    TryModel,
+    Want,
+    plan,
+)
+from modelport.domain.planning.rollout import (
+    WORKERS_WAIT_S,
+    Activate,
+    PrepareFailure,
+    Publish,
+    Rollout,
+    RolloutState,
+    WorkerView,
+    broken_models,
+    decide,
+    enough_workers,
+    is_lagging,
+    judge,
+)
+from modelport.domain.planning.routes import change_table, digests_of
+from modelport.domain.registry import ContainerDefinition, ModelNotes, ModelSpec
+from modelport.domain.resource import Kind, Nothing, Resource
+from modelport.domain.routes import RouteTable
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+NAMES = ("air", "sea")
+DIGESTS = tuple(f"{number:064x}" for number in range(4))
+EXPECTED = 2
+QUIET_STEPS = 200
+
+
+def resource(kind, name, spec, status, notes, generation=1, observed=1):
+    return Resource(kind, name, None, spec, status, notes, generation, observed, NOW, NOW)
+
+
+MODELS = {
+    f"m{number}": resource(
+        Kind.MODEL,
+        f"m{number}",
+        ModelSpec(f"m{number}", ContainerDefinition(f"m:{number}")),
+        Nothing(),
+        ModelNotes(digest, f"m:{number}"),
+    )
+    for number, digest in enumerate(DIGESTS)
+}
+
+
+def config(name: str, *models: int):
+    variants = tuple(ProductionVariant(f"v{number}", f"m{number}") for number in models)
+    return resource(Kind.ENDPOINT_CONFIG, name, EndpointConfigSpec(name, variants), Nothing(), Nothing())
+
+
+CONFIGS = {
+    made.name: made
+    for made in (*(config(f"c{n}", n) for n in range(4)), config("c01", 0, 1), config("c23", 2, 3))
+}
+
+
+class World:
+    """Control's memory, the workers and the disk, all of them small."""
+
+    def __init__(self) -> None:
+        self.endpoints = {}
+        self.active = RouteTable(0)
+        self.tables = {0: self.active}
+        self.workers = [WorkerView(index, index) for index in range(EXPECTED)]
+        self.aborts_canary: set[str] = set()
+        self.fails_in_workers: set[str] = set()
+        self.rollout = None
+        self.trials = {}
+        self.waited = 0.0
+
+    def crash(self) -> None:
+        """Control forgets all that is not on disk."""
+        self.rollout = None
+        self.trials = {}
+        self.waited = 0.0
+        self.workers = [self._caught_up(worker) for worker in self.workers]
+
+    def step(self) -> bool:
+        """Let control pass once; return whether anything happened."""
+        enough = enough_workers(self.workers, expected=EXPECTED, short_s=self.waited)
+        rollout = None
+        if self.rollout is not None:
+            rollout = judge(self.rollout, self.workers, enough=enough, waited_s=self.waited, timeout_s=120.0)
+        lagging = is_lagging(self.active.revision, self.workers)
+        broken = broken_models(self.active, self.workers)
+        observed = Observed(self.active, enough and not lagging, lagging, rollout, dict(self.trials), broken)
+        wanted, happened = {}, False
+        for endpoint in list(self.endpoints.values()):
+            wish = CONFIGS.get(endpoint.spec.endpoint_config_name)
+            for action in plan(endpoint, wish, MODELS, observed, NOW):
+                if isinstance(action, TryModel):
+                    failed = action.digest in self.aborts_canary
+                    self.trials[action.digest] = (
+                        Trial(TrialState.FAILED, "it aborted") if failed else Trial(TrialState.PASSED)
+                    )
+                    happened = True
+                elif isinstance(action, Want):
+                    wanted[action.endpoint] = action.route
+                elif isinstance(action, Settle):
+                    if action.endpoint.status.endpoint_status is EndpointStatus.FAILED:
+                        served = any(route.endpoint == endpoint.name for route in self.active.endpoints)
+                        assert endpoint.settled or not served, "a failed update ended what served"
+                    self.endpoints[endpoint.name] = action.endpoint
+                    happened = True
+                else:
+                    assert isinstance(action, Remove)
+                    del self.endpoints[endpoint.name]
+                    happened = True
+        happened |= self._advance(decide(rollout, wanted), rollout)
+        for digest, trial in observed.trials.items():
+            if trial.state is TrialState.FAILED:
+                self.trials.pop(digest, None)
+        return happened
+
+    def _advance(self, step, rollout) -> bool:
+        if isinstance(step, Publish):
+            revision = max(self.tables) + 1
+            table = change_table(self.active, step.changes, revision)
+            self.tables[revision] = table
+            adds = bool(digests_of(step.changes.values()) - self.active.digests())
+            self.rollout, self.waited = Rollout(revision, step.changes, adds=adds), 0.0
+        elif isinstance(step, Activate):
+            assert all(worker.prepared_revision >= step.revision for worker in self.workers), "not prepared"
+            self.active, self.rollout = self.tables[step.revision], None
+            self.workers = [replace(worker, active_revision=step.revision) for worker in self.workers]
+        elif step is not None:
+            if rollout.digest is not None:
+                self.trials.pop(rollout.digest, None)
+            self.rollout = None
+        return step is not None
+
+    def prepare(self, index: int) -> None:
+        """Let a worker do what it was last asked for."""
+        if self.rollout is not None:
+            table = self.tables[self.rollout.revision]
+            self.workers = [
+                self.prepared(worker, table) if worker.index == index else worker for worker in self.workers
+            ]
+
+    def prepared(self, worker: WorkerView, table: RouteTable) -> WorkerView:
+        """Return a worker after it was asked to prepare a table."""
+        failed = dict.fromkeys(table.digests() & self.fails_in_workers, "no")
+        kept = self.tables[worker.active_revision].digests()
+        for digest in sorted(failed.keys() - kept):
+            return replace(worker, failure=PrepareFailure(table.revision, digest, "no"), failed=failed)
+        return replace(worker, prepared_revision=table.revision, failed=failed)
+
+    def start_worker(self) -> None:
+        """Let a missing worker come: it serves by the active table, without what it cannot load."""
+        index = min(set(range(EXPECTED)) - {worker.index for worker in self.workers})
+        failed = dict.fromkeys(self.active.digests() & self.fails_in_workers, "no")
+        fresh = WorkerView(index, 9, self.active.revision, self.active.revision, None, failed)
+        self.workers = sorted([*self.workers, fresh], key=lambda worker: worker.index)
+
+    def _caught_up(self, worker: WorkerView) -> WorkerView:
+        return replace(worker, active_revision=self.active.revision, prepared_revision=self.active.revision)
+
+
+class Anything(RuleBasedStateMachine):
+    """Wishes, deaths and harm in any order; then peace, and everything settles."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.world = World()
+
+    @rule(name=st.sampled_from(NAMES), wish=st.sampled_from(sorted(CONFIGS)))
+    def wish(self, name, wish) -> None:
+        known = self.world.endpoints.get(name)
+        if known is None:
+            self.world.endpoints[name] = resource(
+                Kind.ENDPOINT,
+                name,
+                EndpointSpec(name, wish),
+                EndpointState(EndpointStatus.CREATING),
+                EndpointNotes(),
+                observed=0,
+            )
+        elif known.settled and not known.modelport.deleting:
+            self._change(known, wish, {})
+
+    @rule(name=st.sampled_from(NAMES), weight=st.floats(0, 10))
+    def reweigh(self, name, weight) -> None:
+        known = self.world.endpoints.get(name)
+        if known is not None and known.settled and known.status.endpoint_config_name == "c01":
+            self._change(known, "c01", {"v0": 1.0, "v1": weight})
+
+    @rule(name=st.sampled_from(NAMES))
+    def delete(self, name) -> None:
+        known = self.world.endpoints.get(name)
+        if known is not None and not known.modelport.deleting:
+            self.world.endpoints[name] = replace(
+                known,
+                status=replace(known.status, endpoint_status=EndpointStatus.DELETING),
+                modelport=replace(known.modelport, deleting=True),
+                generation=known.generation + 1,
+            )
+
+    def _change(self, known, wish, weights) -> None:
+        self.world.endpoints[known.name] = replace(
+            known,
+            spec=replace(known.spec, endpoint_config_name=wish),
+            status=replace(known.status, endpoint_status=EndpointStatus.UPDATING, failure_reason=None),
+            modelport=replace(known.modelport, weights=weights),
+            generation=known.generation + 1,
+        )
+
+    @rule(steps=st.integers(1, 5))
+    def pass_some(self, steps) -> None:
+        for _ in range(steps):
+            self.world.step()
+            self.check()
+
+    @rule()
+    def nothing_happens_for_long(self) -> None:
+        self._come_to_rest()
+
+    @rule()
+    def control_dies(self) -> None:
+        self.world.crash()
+
+    @precondition(lambda self: self.world.workers)
+    @rule(index=st.integers(0, EXPECTED - 1))
+    def worker_dies(self, index) -> None:
+        self.world.workers = [worker for worker in self.world.workers if worker.index != index]
+
+    @precondition(lambda self: len(self.world.workers) < EXPECTED)
+    @rule()
+    def worker_starts(self) -> None:
+        self.world.start_worker()
+
+    @rule(index=st.integers(0, EXPECTED - 1))
+    def worker_prepares(self, index) -> None:
+        self.world.prepare(index)
+
+    @rule(digest=st.sampled_from(DIGESTS), in_workers=st.booleans())
+    def harm(self, digest, in_workers) -> None:
+        harmed = self.world.fails_in_workers if in_workers else self.world.aborts_canary
+        harmed.symmetric_difference_update({digest})
+
+    @rule()
+    def time_passes(self) -> None:
+        self.world.waited += WORKERS_WAIT_S
+
+    @invariant()
+    def check(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        routed = {route.endpoint: route for route in world.active.endpoints}
+        for route in routed.values():
+            assert sum(variant.weight for variant in route.variants) > 0, "a route that answers nobody"
+        for endpoint in world.endpoints.values():
+            if endpoint.status.endpoint_status is EndpointStatus.IN_SERVICE:
+                assert endpoint.name in routed, "InService, and nothing is routed"
+        for worker in world.workers:
+            assert worker.prepared_revision >= worker.active_revision
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let all workers come, and end the harm: every wish settles, and nothing is left over."""
+        world = self.world
+        while len(world.workers) < EXPECTED:
+            world.start_worker()
+        self._come_to_rest()  # also while some models do harm
+        world.fails_in_workers.clear()
+        world.workers = [replace(world._caught_up(worker), failed={}) for worker in world.workers]
+        world.rollout = None
+        self._come_to_rest()
+        routed = {route.endpoint: route for route in world.active.endpoints}
+        for endpoint in world.endpoints.values():
+            status = endpoint.status
+            assert endpoint.settled
+            assert not endpoint.modelport.deleting
+            if status.endpoint_status is EndpointStatus.FAILED:
+                assert status.failure_reason
+                assert endpoint.name not in routed
+            else:
+                assert status.endpoint_status is EndpointStatus.IN_SERVICE
+                assert status.endpoint_config_name == endpoint.spec.endpoint_config_name
+                variants = {variant.variant: variant.weight for variant in routed[endpoint.name].variants}
+                assert variants == {
+                    item.variant_name: item.current_weight for item in status.production_variants
+                }
+        assert set(routed) <= set(world.endpoints)
+
+    def _come_to_rest(self) -> None:
+        for _ in range(QUIET_STEPS):
+            for index in range(EXPECTED):
+                self.world.prepare(index)
+            if not self.world.step():
+                return
+            self.check()
+        raise AssertionError("it does not come to rest")
+
+
+Anything.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestAnything = Anything.TestCase
+
+
+def _created(name: str = "air", wish: str = "c0"):
+    world = World()
+    world.endpoints[name] = resource(
+        Kind.ENDPOINT,
+        name,
+        EndpointSpec(name, wish),
+        EndpointState(EndpointStatus.CREATING),
+        EndpointNotes(),
+        observed=0,
+    )
+    return world
+
+
+def _rest(world: World) -> None:
+    for _ in range(QUIET_STEPS):
+        for index in range(EXPECTED):
+            world.prepare(index)
+        if not world.step():
+            return
+    raise AssertionError("it does not come to rest")
+
+
+def test_config_that_is_gone_fails_a_create_and_says_so() -> None:
+    world = _created(wish="absent")
+    _rest(world)
+    status = world.endpoints["air"].status
+    assert status.endpoint_status is EndpointStatus.FAILED
+    assert status.failure_reason == "endpoint config 'absent' does not exist"
+
+
+def test_record_of_a_served_config_may_be_lost_and_it_goes_on_serving() -> None:
+    world = _created()
+    _rest(world)
+    endpoint = world.endpoints["air"]
+    world.endpoints["air"] = replace(endpoint, spec=replace(endpoint.spec, endpoint_config_name="absent"))
+    _rest(world)
+    assert world.endpoints["air"].status.endpoint_status is EndpointStatus.IN_SERVICE
+    assert [route.endpoint for route in world.active.endpoints] == ["air"]
+
+
+def test_what_served_before_is_remembered_for_a_rollback() -> None:
+    world = _created(wish="c01")
+    _rest(world)
+    first = world.endpoints["air"]
+    assert first.modelport.previous_config is None
+    world.endpoints["air"] = replace(first, spec=replace(first.spec, endpoint_config_name="c2"), generation=2)
+    _rest(world)
+    notes = world.endpoints["air"].modelport
+    assert (notes.previous_config, notes.previous_weights) == ("c01", {"v0": 1.0, "v1": 1.0})
+    assert notes.served == {"v0": "m0", "v1": "m1", "v2": "m2"}
+
+
+def test_long_reason_is_cut() -> None:
+    world = _created()
+    world.aborts_canary.add(DIGESTS[0])
+    endpoint = world.endpoints["air"]
+    observed = Observed(
+        world.active, True, False, None, {DIGESTS[0]: Trial(TrialState.FAILED, "x" * 5000)}, {}
+    )
+    (action,) = plan(endpoint, CONFIGS["c0"], MODELS, observed, NOW)
+    assert isinstance(action, Settle)
+    assert len(action.endpoint.status.failure_reason or "") == 1024
+
+
+def test_table_that_fails_for_no_routes_fault_fails_every_wish_it_carried() -> None:
+    world = _created()
+    endpoint = world.endpoints["air"]
+    trials = {DIGESTS[0]: Trial(TrialState.PASSED)}
+    observed = Observed(world.active, True, False, None, trials, {})
+    (want,) = plan(endpoint, CONFIGS["c0"], MODELS, observed, NOW)
+    assert isinstance(want, Want)
+    for guilty, expected in ((DIGESTS[0], "m:0 cannot serve: why"), (DIGESTS[3], "why"), (None, "why")):
+        rollout = Rollout(1, {"air": want.route}, True, RolloutState.FAILED, guilty, "why")
+        (action,) = plan(endpoint, CONFIGS["c0"], MODELS, replace(observed, rollout=rollout), NOW)
+        assert isinstance(action, Settle)
+        assert action.endpoint.status.failure_reason == expected
