@@ -1,0 +1,105 @@
+"""The control port's application over real services, in one process, without processes of the platform."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from fakes.bundles import truthful_bundle
+from modelport.access.tokens import TokenFile
+from modelport.api.app import build_app
+from modelport.api.platform import Platform
+from modelport.control.services.endpoints import Endpoints
+from modelport.control.services.events import Events
+from modelport.control.services.jobs import Jobs
+from modelport.control.services.labels import Labels
+from modelport.control.services.registry import Registry
+from modelport.control.services.status import Status
+from modelport.domain.clock import SystemClock
+from modelport.settings import Settings
+from modelport.stores.artifacts.local import LocalArtifacts
+from modelport.stores.records.records import Records, sqlite_url
+from modelport.wire.manifest import Manifest, encode_manifest
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[httpx.Client]:
+    """Serve an app on a free port from a thread, and yield a client of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, http="httptools", lifespan="off", log_config=None))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class Doors:
+    """An app, what it stands on, and a client of it.
+
+    Args:
+        home: A fresh folder.
+        settings: Over the defaults.
+    """
+
+    def __init__(self, home: Path, **settings: object) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.settings = Settings(home=home, **settings)
+        layout, clock = self.settings.layout, SystemClock()
+        self.records = Records(sqlite_url(layout.database), clock)
+        self.artifacts = LocalArtifacts(layout.artifacts)
+        self.not_ready: str | None = None
+
+        def wake() -> None:
+            pass
+
+        self.platform = Platform(
+            settings=self.settings,
+            registry=Registry(self.records, self.artifacts),
+            endpoints=Endpoints(self.records, wake),
+            jobs=Jobs(self.records, folder=layout.jobs, captures=layout.captures, wake=wake),
+            labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
+            events=Events(self.records),
+            status=Status(self.records, layout, workers=list, workers_expected=1, active_revision=lambda: 0),
+            artifacts=self.artifacts,
+            tokens=None,
+            not_ready=lambda: self.not_ready,
+            metrics=lambda: b"modelport_build_info 1\n",
+        )
+        self.app = build_app(self.platform)
+        self._serving = serving(self.app)
+        self.client = self._serving.__enter__()
+
+    @contextmanager
+    def with_tokens(self, *lines: tuple[str, str, str]) -> Iterator[httpx.Client]:
+        """Serve the same platform with tokens: (name, scopes, token) each."""
+        path = self.settings.home / "tokens"
+        rows = [(name, scopes, hashlib.sha256(token.encode()).hexdigest()) for name, scopes, token in lines]
+        path.write_text("".join(" ".join(row) + "\n" for row in rows))
+        path.chmod(0o600)
+        platform = replace(self.platform, tokens=TokenFile(path, SystemClock()))
+        with serving(build_app(platform)) as client:
+            yield client
+
+    def register(self, name: str = "truth", number: int = 1) -> str:
+        """Store a small bundle and register it; return `NAME:VERSION`."""
+        files = {file: self.artifacts.put([content]) for file, content in truthful_bundle(number).items()}
+        digest = self.artifacts.put([encode_manifest(Manifest(files))])
+        return self.platform.registry.register_version(name, digest, principal="test").name
+
+    def close(self) -> None:
+        """Stop serving and close the database."""
+        self._serving.__exit__(None, None, None)
+        self.records.close()
