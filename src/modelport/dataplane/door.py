@@ -10,11 +10,12 @@ from modelport.access.hosts import check_cross_site, check_host
 from modelport.access.principals import Principal
 from modelport.access.scopes import Scope
 from modelport.dataplane.exchange import Exchange, Plan
-from modelport.dataplane.heads import RequestHead
-from modelport.dataplane.protocols import Dialect
+from modelport.dataplane.heads import RequestHead, want
+from modelport.dataplane.protocols import Ask, Dialect
 from modelport.dataplane.replies import describe, plain_error, status_of
 from modelport.domain.errors import ModelportError
 
+DECISIONS_MAX = 1024
 Authenticate = Callable[[str | None], Principal]
 
 
@@ -51,9 +52,23 @@ class Door:
         self._invoke = invoke
         self._allowed_hosts = allowed_hosts
         self._authenticate = authenticate
+        self._decided: dict[tuple[object, ...], Decision] = {}
+        self.wanted = want(name for dialect in self._dialects for name in dialect.headers)
 
     def plan_for(self, head: RequestHead) -> Plan:
-        """Return what is to be done with requests of this head."""
+        """Return what is to be done with requests of this head.
+
+        Heads that differ only in what nobody looks at (a trace id, a signature) share a decision.
+        """
+        key = (head.method, head.path, *head.headers.items())
+        decision = self._decided.get(key)
+        if decision is None:
+            if len(self._decided) >= DECISIONS_MAX:
+                self._decided.clear()
+            decision = self._decided[key] = self._decide(head)
+        return decision.plan(head, self._authenticate)
+
+    def _decide(self, head: RequestHead) -> Decision:
         headers = head.headers
         problem = check_host(headers["host"], headers.get("origin"), self._allowed_hosts)
         problem = problem or check_cross_site(head.method, headers.get("sec-fetch-site"))
@@ -63,9 +78,7 @@ class Door:
         if page is not None:
             if head.method != "GET":
                 return _refusal(head, _wrong_method(head.method, "GET"))
-            return self._guarded(
-                head, page.scope, lambda exchange: exchange.reply(page.show()), _refuse_plainly
-            )
+            return Decision(lambda exchange: exchange.reply(page.show()), page.scope)
         for dialect in self._dialects:
             try:
                 ask = dialect.claim(head)
@@ -75,37 +88,67 @@ class Door:
                 continue
             if head.method != "POST":
                 return _refusal(head, _wrong_method(head.method, "POST"))
-            plan = self._guarded(head, Scope.ENDPOINTS_INVOKE, self._invoke, dialect.refuse)
-            plan.ask = ask
-            plan.refuse = dialect.refuse_form
-            return plan
+            return Decision(
+                self._invoke,
+                Scope.ENDPOINTS_INVOKE,
+                dialect.refuse,
+                refuse_form=dialect.refuse_form,
+                ask=ask,
+            )
         return _refusal(head, plain_error(404, "nothing is at this path"))
 
-    def _guarded(
-        self,
-        head: RequestHead,
-        scope: Scope,
-        handle: Callable[[Exchange], None],
-        refuse: Callable[[ModelportError], bytes],
-    ) -> Plan:
-        """Return a plan that lets only callers through who hold `scope`.
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What path and headers decide, before who asks and how the body is framed.
+
+    Args:
+        handle: Takes the exchange.
+        scope: What the caller must be allowed to do.
+        refuse: Words an error in the protocol's own way; None: plainly.
+        refuse_form: Words a refusal for form.
+        ask: For predictions.
+        refusal: The reply, where the request is refused whoever asks.
+    """
+
+    handle: Callable[[Exchange], None]
+    scope: Scope = Scope.PUBLIC
+    refuse: Callable[[ModelportError], bytes] | None = None
+    refuse_form: Callable[[int, str], bytes] = plain_error
+    ask: Ask | None = None
+    refusal: bytes | None = None
+
+    def plan(self, head: RequestHead, authenticate: Authenticate | None) -> Plan:
+        """Return the plan of one head.
 
         Who a token stands for is asked anew for each request, since tokens can be revoked.
         """
-        if self._authenticate is None or scope is Scope.PUBLIC:
-            return _plan(head, handle)
-        check = partial(_check, self._authenticate, head.headers.get("authorization"), scope, refuse)
-
-        def handle_checked(exchange: Exchange) -> None:
-            refusal = check()
-            if refusal is None:
-                handle(exchange)
-            else:
-                exchange.reply(refusal)
-
-        plan = _plan(head, handle_checked)
-        plan.refuse_early = check
+        plan = Plan(
+            self.handle,
+            length=head.length,
+            keep_alive=head.keep_alive,
+            expects_continue=head.expects_continue,
+            refuse=self.refuse_form,
+            ask=self.ask,
+        )
+        if self.refusal is not None:
+            plan.refuse_early = lambda: self.refusal
+        elif authenticate is not None and self.scope is not Scope.PUBLIC:
+            refuse = self.refuse or _refuse_plainly
+            check = partial(_check, authenticate, head.authorization, self.scope, refuse)
+            plan.refuse_early = check
+            plan.handle = partial(_handle_checked, check, self.handle)
         return plan
+
+
+def _handle_checked(
+    check: Callable[[], bytes | None], handle: Callable[[Exchange], None], exchange: Exchange
+) -> None:
+    refusal = check()
+    if refusal is None:
+        handle(exchange)
+    else:
+        exchange.reply(refusal)
 
 
 def _check(
@@ -121,18 +164,10 @@ def _check(
     return None
 
 
-def _plan(head: RequestHead, handle: Callable[[Exchange], None]) -> Plan:
-    return Plan(
-        handle, length=head.length, keep_alive=head.keep_alive, expects_continue=head.expects_continue
-    )
-
-
-def _refusal(head: RequestHead, reply: bytes) -> Plan:
+def _refusal(head: RequestHead, reply: bytes) -> Decision:
     if head.method == "HEAD":  # its reply has no body, or the client would take it for the next reply
         reply = reply[: reply.index(b"\r\n\r\n") + 4]
-    plan = _plan(head, lambda exchange: exchange.reply(reply))
-    plan.refuse_early = lambda: reply
-    return plan
+    return Decision(lambda exchange: exchange.reply(reply), refusal=reply)
 
 
 def _refuse_plainly(error: ModelportError) -> bytes:

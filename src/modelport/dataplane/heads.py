@@ -10,10 +10,24 @@ Source: RFC 9112.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import httptools
 
 FIELDS_MAX = 100
+OWN_FIELDS = (
+    "host",
+    "origin",
+    "sec-fetch-site",
+    "authorization",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "expect",
+)
+"""What every request may say; protocols name what they want besides."""
+
+SINGLE_FIELDS = frozenset({"host", "content-type", "authorization"})
 CHUNKED = -1
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 TARGET = re.compile(rb"/[\x21-\x7e]*")
@@ -41,13 +55,15 @@ class RequestHead:
     Args:
         method: As sent, upper case.
         path: Of the target, without the query, as sent.
-        headers: Names in lower case; values of repeated headers joined by commas.
+        headers: Those that somebody wants, names in lower case; values of repeated ones joined by commas.
+            Without the ones below.
         length: Bytes of the body; `CHUNKED` when it says so itself.
         keep_alive: The client wants to go on after this request.
         expects_continue: The client waits for `100 Continue` before the body.
+        authorization: Value of that header; None without it.
     """
 
-    __slots__ = ("expects_continue", "headers", "keep_alive", "length", "method", "path")
+    __slots__ = ("authorization", "expects_continue", "headers", "keep_alive", "length", "method", "path")
 
     def __init__(
         self,
@@ -58,6 +74,7 @@ class RequestHead:
         length: int = 0,
         keep_alive: bool = True,
         expects_continue: bool = False,
+        authorization: str | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -65,6 +82,16 @@ class RequestHead:
         self.length = length
         self.keep_alive = keep_alive
         self.expects_continue = expects_continue
+        self.authorization = authorization
+
+
+Wanted = dict[bytes, str]
+"""Header names that are looked at, in lower case."""
+
+
+def want(names: Iterable[str]) -> Wanted:
+    """Return these names and those of every request, ready for `read_head`."""
+    return {name.encode("ascii"): name for name in (*OWN_FIELDS, *names)}
 
 
 class HeadReader:
@@ -85,9 +112,7 @@ class HeadReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        self.fields.append((name.lower(), value))
-        if len(self.fields) > FIELDS_MAX:
-            raise Malformed(431, f"more than {FIELDS_MAX} header fields")
+        self.fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Note that the head is complete."""
@@ -113,8 +138,11 @@ class HeadReader:
                 raise error.__context__ from None
             raise Malformed(400, f"the request head is malformed: {error}") from None
 
-    def head(self) -> RequestHead:
+    def head(self, wanted: Wanted) -> RequestHead:
         """Return what was read.
+
+        Args:
+            wanted: From `want`.
 
         Raises:
             Malformed: The head is not complete, or asks for what HTTP forbids.
@@ -126,29 +154,45 @@ class HeadReader:
             raise Malformed(505, "only HTTP/1.1 is spoken here")
         if not TARGET.fullmatch(self.target):
             raise Malformed(400, "the request target is no path")
+        headers = self._headers(wanted)
+        connection = headers.pop("connection", "").lower()
+        return RequestHead(
+            self._parser.get_method().decode("ascii"),
+            self.target.decode("ascii").partition("?")[0],
+            headers,
+            length=_length(
+                headers.pop("transfer-encoding", None), headers.pop("content-length", None), version
+            ),
+            keep_alive=version == "1.1" and "close" not in connection,
+            expects_continue=headers.pop("expect", "").lower() == "100-continue",
+            authorization=headers.pop("authorization", None),
+        )
+
+    def _headers(self, wanted: Wanted) -> dict[str, str]:
+        if len(self.fields) > FIELDS_MAX:
+            raise Malformed(431, f"more than {FIELDS_MAX} header fields")
         headers: dict[str, str] = {}
         for raw_name, raw_value in self.fields:
-            name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
+            name = wanted.get(raw_name.lower())
+            if name is None:
+                continue
+            value = raw_value.decode("latin-1")
             if name in headers:
-                if name in ("host", "content-type", "authorization"):
+                if name in SINGLE_FIELDS:
                     raise Malformed(400, f"more than one {name} header")
                 value = f"{headers[name]}, {value}"
             headers[name] = value
         if "host" not in headers:
             raise Malformed(400, "no Host header")
-        connection = headers.get("connection", "").lower()
-        return RequestHead(
-            self._parser.get_method().decode("ascii"),
-            self.target.decode("ascii").partition("?")[0],
-            headers,
-            length=_length(headers, version),
-            keep_alive=version == "1.1" and "close" not in connection,
-            expects_continue=headers.get("expect", "").lower() == "100-continue",
-        )
+        return headers
 
 
-def read_head(block: bytes) -> RequestHead:
+def read_head(block: bytes, wanted: Wanted) -> RequestHead:
     """Read a whole head, its empty line included.
+
+    Args:
+        block: The bytes.
+        wanted: From `want`.
 
     Raises:
         Malformed: It is no proper head.
@@ -157,12 +201,10 @@ def read_head(block: bytes) -> RequestHead:
     reader.feed(block)
     if not REQUEST_LINE.match(block):  # llhttp lets more than one space pass
         raise Malformed(400, "the request line is malformed")
-    return reader.head()
+    return reader.head(wanted)
 
 
-def _length(headers: dict[str, str], version: str) -> int:
-    coding = headers.get("transfer-encoding")
-    length = headers.get("content-length")
+def _length(coding: str | None, length: str | None, version: str) -> int:
     if coding is not None:
         if length is not None:
             raise Malformed(400, "both Content-Length and Transfer-Encoding")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from modelport.dataplane.exchange import Plan
-from modelport.dataplane.heads import Malformed, RequestHead, read_head
+from modelport.dataplane.heads import Malformed, RequestHead, Wanted, read_head
 from modelport.dataplane.http import Connection
 from modelport.domain.clock import Clock
 from modelport.settings import Settings
@@ -22,6 +22,7 @@ class Server:
     Args:
         settings: Limits.
         plan_for: Decides by a head.
+        wanted: Header names that `plan_for` looks at.
         clock: Time.
         loop: The event loop; connections live on it.
         count_refused: Called with the status of a request refused for its form.
@@ -31,6 +32,7 @@ class Server:
         self,
         settings: Settings,
         plan_for: Callable[[RequestHead], Plan],
+        wanted: Wanted,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         count_refused: Callable[[int], None] = lambda _: None,
@@ -45,6 +47,7 @@ class Server:
         self.draining = False
         self.bodies_bytes = 0  # of bodies that are not complete
         self._plan_for = plan_for
+        self._wanted = wanted
         timeouts = (
             settings.header_timeout_s,
             settings.body_timeout_s,
@@ -66,7 +69,7 @@ class Server:
         """
         if len(block) > self.settings.header_bytes_max:
             raise Malformed(431, f"the head is larger than {self.settings.header_bytes_max} bytes")
-        plan = self._plan_for(read_head(block))
+        plan = self._plan_for(read_head(block, self._wanted))
         if len(block) <= KEPT_HEAD_BYTES:
             if len(self.heads) >= KEPT_HEADS:
                 self.heads.clear()

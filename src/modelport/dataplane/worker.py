@@ -121,7 +121,7 @@ class Worker:
             allowed_hosts=config.allowed_hosts,
             authenticate=config.authenticate,
         )
-        self.server = Server(settings, door.plan_for, clock, loop, self._count_refused)
+        self.server = Server(settings, door.plan_for, door.wanted, clock, loop, self._count_refused)
 
     def stop(self) -> None:
         """Begin to drain; `run` returns when it is done."""

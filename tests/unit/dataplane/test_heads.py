@@ -2,9 +2,15 @@
 
 import pytest
 
-from modelport.dataplane.heads import CHUNKED, FIELDS_MAX, HeadReader, Malformed, read_head
+from modelport.dataplane.heads import CHUNKED, FIELDS_MAX, HeadReader, Malformed, want
+from modelport.dataplane.heads import read_head as read
 
+WANTED = want(["content-type", "accept"])
 LINE = b"POST /x?q=1 HTTP/1.1\r\n"
+
+
+def read_head(block):
+    return read(block, WANTED)
 
 
 def head(*fields: bytes, line: bytes = LINE) -> bytes:
@@ -14,7 +20,7 @@ def head(*fields: bytes, line: bytes = LINE) -> bytes:
 def test_a_proper_head():
     found = read_head(head(b"Host: a", b"Content-Length: 5", b"Accept: text/csv", b"accept: */*"))
     assert (found.method, found.path, found.length, found.keep_alive) == ("POST", "/x", 5, True)
-    assert found.headers["accept"] == "text/csv, */*"
+    assert found.headers == {"host": "a", "accept": "text/csv, */*"}
     assert not found.expects_continue
 
 

@@ -14,6 +14,8 @@ class Dialect(Protocol):
     """One protocol's way of asking and of being refused."""
 
     name: str
+    headers: tuple[str, ...]
+    """Header names that it looks at, in lower case."""
 
     def claim(self, head: RequestHead) -> Ask | None:
         """Return what a request asks for, None when its path belongs to another protocol.

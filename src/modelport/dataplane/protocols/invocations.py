@@ -39,6 +39,7 @@ class Invocations:
     """SageMaker's way of asking."""
 
     name = "invocations"
+    headers: tuple[str, ...] = ("content-type", "accept", TARGET_VARIANT, INFERENCE_ID, TIMEOUT)
 
     def claim(self, head: RequestHead) -> Ask | None:
         """Return what a request asks for, None when its path belongs to another protocol.
