@@ -106,12 +106,13 @@ class Shards:
         for path in self._folder.glob(f"{file:05d}-*"):
             path.unlink()
 
-    def clear(self) -> None:
-        """Remove everything; the job's result tells the rest."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def _path(self, file: int, index: int) -> Path:
         return self._folder / f"{file:05d}-{index:07d}"
+
+
+def remove_shards(folder: Path) -> None:
+    """Remove the finished shards of a job that ended without using them."""
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
 def _decode(line: bytes, path: Path) -> Meta:

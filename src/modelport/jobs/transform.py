@@ -27,11 +27,11 @@ from modelport.jobs.partial import PartialFile
 from modelport.jobs.places import is_remote, local_path, upload, write_remote
 from modelport.jobs.plan import Plan, Target, settle_plan
 from modelport.jobs.progress import ProgressFile
-from modelport.jobs.shards import Meta, Published, Shards
+from modelport.jobs.shards import Meta, Published, Shards, remove_shards
 from modelport.jobs.stopping import Flag, StopRequest
 from modelport.runtime.model import LoadedModel
 from modelport.stores.artifacts.local import LocalArtifacts
-from modelport.wire.jobs import JobResult, Progress, TransformWork
+from modelport.wire.jobs import STOP_FILE, JobResult, Progress, TransformWork
 from modelport.wire.manifest import SIGNATURE, decode_manifest
 from modelport.wire.signature import decode_signature
 
@@ -73,11 +73,16 @@ def run(
     try:
         return job.run(memory_bytes, threads or _cores())
     except _StopAsked:
-        return job.result("Stopped")
+        result = job.result("Stopped")
     except ModelportError as error:
-        return job.result("Failed", error.message if error.hint is None else f"{error.message}; {error.hint}")
+        result = job.result(
+            "Failed", error.message if error.hint is None else f"{error.message}; {error.hint}"
+        )
     except OSError as error:
-        return job.result("Failed", f"cannot read or write: {error}")
+        result = job.result("Failed", f"cannot read or write: {error}")
+    if result.status == "Failed" or (folder / STOP_FILE).exists():
+        remove_shards(folder)  # nobody will go on with them
+    return result
 
 
 class _StopAsked(Exception):

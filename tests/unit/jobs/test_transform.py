@@ -275,6 +275,7 @@ def test_the_first_bad_row_fails_the_job_by_default(run: Runner, tmp_path: Path)
     assert "99" in reason
     assert "--failed-rows-max" in reason
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", "job"]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["plan.json", "progress.json"]
 
 
 def test_a_stopped_job_goes_on_and_ends_the_same(
