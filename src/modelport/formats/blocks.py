@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelport.formats.elementwise import Chain
+from modelport.formats.elementwise import Chain, Operation
 
 
 class NotANumber(Exception):
@@ -85,12 +85,24 @@ class Number:
         place: Column of the tensor.
         single: The tensor is float32.
         chain: How it comes from one raw feature, None where it comes from several.
+        limits: For a column that comes from several: while each of these is finite, so is the column.
     """
 
     tensor: str
     place: int
     single: bool = False
     chain: Chain | None = None
+    limits: tuple[Chain, ...] = ()
+
+    def then(self, tensor: str, place: int, single: bool, *operations: Operation) -> Number:  # noqa: FBT001 - in the order of the fields
+        """Return the column that operations have made of this one."""
+        chain = self.chain and self.chain.then(*operations)
+        return Number(tensor, place, single, chain, tuple(limit.then(*operations) for limit in self.limits))
+
+    @property
+    def bounds(self) -> tuple[Chain, ...]:
+        """Return chains that are finite only where the column is, or that keep it finite."""
+        return self.limits if self.chain is None else (self.chain,)
 
 
 Column = Coded | Number
@@ -125,3 +137,13 @@ class Block:
             elif column.chain is not None:
                 found.add(column.chain.feature)
         return found
+
+    def chains(self) -> tuple[Chain, ...]:
+        """Return how each column of numbers comes from its one feature."""
+        return tuple(
+            each.chain for each in self.columns if isinstance(each, Number) and each.chain is not None
+        )
+
+    def limits(self) -> tuple[Chain, ...]:
+        """Return what must be finite for the columns that come from several features."""
+        return tuple(limit for each in self.columns if isinstance(each, Number) for limit in each.limits)

@@ -90,9 +90,9 @@ class Body:
             tensor, places = self.collect([columns[index] for index in numbers], single=True)
             wide = self._cast(tensor, single=False)
             for index, place in zip(numbers, places, strict=True):
-                chain = columns[index].chain  # type: ignore[union-attr]
-                chain = chain and chain.then(Operation(SINGLE), Operation(DOUBLE))
-                columns[index] = Number(wide, place, chain=chain)
+                column = columns[index]
+                assert isinstance(column, Number)  # noqa: S101 - picked so above
+                columns[index] = column.then(wide, place, False, Operation(SINGLE), Operation(DOUBLE))
         for index, column in enumerate(columns):
             if isinstance(column, Coded):
                 with np.errstate(over="ignore"):
@@ -157,12 +157,13 @@ class Body:
                 )
             for index, place in zip(numbers, places, strict=True):
                 column = columns[index]
-                chain = column.chain  # type: ignore[union-attr]
-                if chain is not None and column.single != block.single:  # type: ignore[union-attr]
-                    chain = chain.then(Operation(SINGLE if block.single else DOUBLE))
-                if chain is not None and operation.kind not in {SINGLE, DOUBLE}:
-                    chain = chain.then(operation.at(index))
-                columns[index] = Number(tensor, place, block.single, chain)
+                assert isinstance(column, Number)  # noqa: S101 - picked so above
+                steps = []
+                if column.single != block.single:
+                    steps.append(Operation(SINGLE if block.single else DOUBLE))
+                if operation.kind not in {SINGLE, DOUBLE}:
+                    steps.append(operation.at(index))
+                columns[index] = column.then(tensor, place, block.single, *steps)
         for index, column in enumerate(columns):
             if isinstance(column, Coded):
                 table = column.numbers(single=block.single)

@@ -122,6 +122,22 @@ def _write_over_log(base: float) -> Callable[[Graph, str], str]:
     return write
 
 
+def _write_expm1(graph: Graph, tensor: str) -> str:
+    """Write e^x - 1 without the loss near 0: with u = e^x, x where u = 1, else (u-1)·x/ln(u).
+
+    Source: W. Kahan's formula, in N. Higham, Accuracy and Stability of Numerical Algorithms, 1.14.1.
+    """
+    one = graph.add("CastLike", graph.constant(np.ones((1, 1))), tensor)
+    power = graph.add("Exp", tensor)
+    rest = graph.add("Sub", power, one)
+    tiny = graph.add("Equal", power, one)
+    extreme = graph.add("Or", graph.add("IsInf", power), graph.add("Equal", rest, graph.add("Neg", one)))
+    plain = graph.add("Or", tiny, extreme)
+    ratio = graph.add("Div", tensor, graph.add("Where", plain, one, graph.add("Log", power)))
+    exact = graph.add("Mul", rest, graph.add("Where", extreme, one, ratio))
+    return graph.add("Where", tiny, tensor, exact)
+
+
 def _write_square(graph: Graph, tensor: str) -> str:
     return graph.add("Mul", tensor, tensor)
 
@@ -145,8 +161,10 @@ KINDS: dict[str, Kind] = {
     "reciprocal": Kind(np.reciprocal, _node("Reciprocal")),
     "square": Kind(np.square, _write_square),
     "cube": Kind(lambda x: x * x * x, _write_cube),
+    "power": Kind(np.power, _node("Pow")),
     "sqrt": Kind(np.sqrt, _node("Sqrt")),
     "exp": Kind(np.exp, _node("Exp")),
+    "expm1": Kind(np.expm1, _write_expm1),
     "log": Kind(np.log, _node("Log")),
     "log1p": Kind(np.log1p, _write_log1p),
     "log2": Kind(np.log2, _write_over_log(2.0)),
@@ -155,6 +173,11 @@ KINDS: dict[str, Kind] = {
     "ceil": Kind(np.ceil, _node("Ceil")),
     "sign": Kind(np.sign, _node("Sign")),
 }
+
+
+RISING = {"clip", "sqrt", "exp", "expm1", "log", "log1p", "log2", "log10", "floor", "ceil", "sign", "cube"}
+PARTIAL = {"sqrt", "log", "log1p", "log2", "log10"}
+"""Kinds that have no result for some numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +205,37 @@ class Chain:
         return result
 
     @property
+    def rises(self) -> bool:
+        """Return whether the column never falls while the feature rises."""
+        return all(_rises(each) for each in self.operations)
+
+    @property
+    def partial(self) -> bool:
+        """Return whether the column is not a number for some numbers."""
+        return any(each.kind in PARTIAL for each in self.operations)
+
+    def stand_in(self) -> float | None:
+        """Return the raw number that a missing value is filled with; None where none is filled.
+
+        Raises:
+            ValueError: It is filled after something else was done.
+        """
+        for place, each in enumerate(self.operations):
+            if each.kind == "fill":
+                if any(before.kind not in {SINGLE, DOUBLE} for before in self.operations[:place]):
+                    raise ValueError("filled after something else was done")
+                return float(each.constants[0][0])
+        return None
+
+    @property
     def plain(self) -> bool:
         """Return whether the column is the raw feature, at most with missing values filled."""
         return all(each.kind in {"fill", "fill_equal", SINGLE, DOUBLE} for each in self.operations)
+
+
+def _rises(operation: Operation) -> bool:
+    if operation.kind in {"add", "subtract", "fill", SINGLE, DOUBLE}:
+        return True
+    if operation.kind in {"multiply", "divide"}:
+        return bool(operation.constants[0][0] > 0)
+    return operation.kind in RISING

@@ -38,6 +38,7 @@ class Emission:
         splits: Where trees turn.
         scale: Σ|wᵢxᵢ| of each row, float64 `[N]`; None where no linear bar applies.
         seen: Columns as the model sees them, for the range of numbers it takes: their chains.
+        limits: What must be finite for the columns that come from several features.
     """
 
     family: str
@@ -48,3 +49,4 @@ class Emission:
     splits: tuple[Splits, ...] = ()
     scale: str | None = None
     seen: tuple[Chain, ...] = ()
+    limits: tuple[Chain, ...] = ()

@@ -43,6 +43,29 @@ def raw_thresholds(chain: Chain, thresholds: Floats, lower: float, upper: float)
     return np.unique(_bisect(low[crossed], high[crossed], lambda values: left(values, crossed)))
 
 
+def last_left(chain: Chain, thresholds: Floats) -> Floats:
+    """Return for each threshold the largest raw value whose column does not exceed it.
+
+    Args:
+        chain: How the column comes from its feature; it rises with the feature (`Chain.rises`). Where it is
+            not a number, as the logarithm below 0, the raw value counts as lower than every threshold.
+        thresholds: float64 `[T]`.
+
+    Returns:
+        float64 `[T]`: a raw value goes left exactly when it is ≤ this.
+    """
+    goal, places = np.unique(thresholds, return_inverse=True)
+
+    def left(values: Floats) -> NDArray[np.bool_]:
+        column = chain.compute(values)
+        return np.asarray((column <= goal) | np.isnan(column))
+
+    low, high = np.full(len(goal), -np.inf), np.full(len(goal), np.inf)
+    always = left(high)
+    found = _bisect(low, high, left)[: len(goal)]
+    return np.where(always, np.inf, found)[places]
+
+
 def finite_range(chains: list[Chain], start: float) -> tuple[float, float]:
     """Return the smallest and the largest raw value for which every column is finite.
 

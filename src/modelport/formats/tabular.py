@@ -76,7 +76,7 @@ class InputColumn:
                 [*known, *dict.fromkeys(new)], dtype=None if new else known_type(self.dtype)
             )
             return pd.Series(pd.Categorical(words, categories=categories, ordered=self.dtype.ordered))
-        if self.dtype.kind == "O" and not isinstance(self.dtype, np.dtype) or self.dtype.kind in "Mm":
+        if (self.dtype.kind == "O" and not isinstance(self.dtype, np.dtype)) or self.dtype.kind in "Mm":
             held = [None if gone else value for value, gone in zip(values, missing, strict=True)]
             return pd.Series(held, dtype=self.dtype)
         if self.dtype.kind == "O":

@@ -1,4 +1,4 @@
-"""What the original accepts, found by asking it: missing values, infinity, words it does not know.
+"""What the original accepts, found by asking it: missing values, infinity, numbers too large, unknown words.
 
 Whole groups of columns are asked at once and halved where the original refuses, because most models refuse
 either in every column or in none.
@@ -6,7 +6,7 @@ either in every column or in none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,24 +14,25 @@ import numpy as np
 from modelport.domain.errors import InvalidInput
 from modelport.formats.conversion import Columns
 
+TRIED_ROWS = 10
+LOOKED_AT = 200
 Ask = Callable[[Columns], Any]
 
 
-def accepting(ask: Ask, row: Columns, names: Sequence[str], value: Any) -> set[str]:
+def accepting(ask: Ask, row: Columns, values: Mapping[str, Any]) -> set[str]:
     """Return the columns in which the original accepts a value.
 
     Args:
         ask: Asks the original about rows; raises where it refuses.
         row: One row by column, which it accepts.
-        names: Which columns.
-        value: What to put there; for columns of objects None stands for a missing value.
+        values: Column to the value to put there, None for a missing one.
     """
-    pending, accepted = [list(names)], set()
+    pending, accepted = [list(values)], set()
     while pending:
         group = pending.pop()
         if not group:
             continue
-        if _accepts(ask, _changed(row, group, value)):
+        if _accepts(ask, {**row, **{name: _cell(row[name], values[name]) for name in group}}):
             accepted.update(group)
         elif len(group) > 1:
             middle = len(group) // 2
@@ -40,7 +41,7 @@ def accepting(ask: Ask, row: Columns, names: Sequence[str], value: Any) -> set[s
 
 
 def accepted_row(ask: Ask, columns: Columns) -> Columns:
-    """Return the first row that the original accepts, by column.
+    """Return a row that the original accepts, by column: the first one with the fewest missing values.
 
     Args:
         ask: Asks the original about rows; raises where it refuses.
@@ -49,10 +50,9 @@ def accepted_row(ask: Ask, columns: Columns) -> Columns:
     Raises:
         InvalidInput: It refuses every row that was tried; says why.
     """
-    rows = len(next(iter(columns.values())))
-    whole = sorted(range(min(rows, 50)), key=lambda row: _missing_count(columns, row))
+    rows = min(LOOKED_AT, len(next(iter(columns.values()))))
     reason: Exception | None = None
-    for row in whole[:10]:
+    for row in sorted(range(rows), key=lambda row: _missing_count(columns, row))[:TRIED_ROWS]:
         one = {name: values[row : row + 1] for name, values in columns.items()}
         try:
             ask(one)
@@ -66,19 +66,21 @@ def accepted_row(ask: Ask, columns: Columns) -> Columns:
     )
 
 
+def is_missing(value: Any) -> bool:
+    """Return whether a cell is None or NaN."""
+    return value is None or bool(value != value)  # noqa: PLR0124 - NaN is what differs from itself
+
+
 def _missing_count(columns: Columns, row: int) -> int:
-    return sum(value is None or bool(value != value) for value in (each[row] for each in columns.values()))  # noqa: PLR0124 - NaN
+    return sum(is_missing(values[row]) for values in columns.values())
 
 
-def _changed(row: Columns, names: Sequence[str], value: Any) -> Columns:
-    changed = dict(row)
-    for name in names:
-        old = row[name]
-        if old.dtype.kind == "O":
-            changed[name] = np.array([value], dtype=object)
-        else:
-            changed[name] = np.array([np.nan if value is None else value], dtype=np.float64)
-    return changed
+def _cell(like: Any, value: Any) -> Any:
+    if like.dtype.kind == "O":
+        cell = np.empty(1, dtype=object)
+        cell[0] = value
+        return cell
+    return np.array([np.nan if value is None else value], dtype=np.float64)
 
 
 def _accepts(ask: Ask, row: Columns) -> bool:

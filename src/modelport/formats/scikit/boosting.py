@@ -14,8 +14,9 @@ from modelport.formats.emission import Emission
 from modelport.formats.ensemble import add_trees, constant_tree
 from modelport.formats.graph import Graph
 from modelport.formats.scikit.linear import two_columns
-from modelport.formats.scikit.trees import all_splits, seen_of, splits_of, tree_of
+from modelport.formats.scikit.trees import all_splits, tree_of
 from modelport.formats.scikit.walk import Walk
+from modelport.formats.tree_input import prepare
 
 
 def convert_boosting(walk: Walk, model: Any, block: Block, where: str) -> Emission:
@@ -26,21 +27,18 @@ def convert_boosting(walk: Walk, model: Any, block: Block, where: str) -> Emissi
             f"{where} starts from a {init} (init=), which modelport cannot convert",
             hint="leave init out, or set init='zero'",
         )
-    seen = walk.body.rounded(block)
-    tensor, order = walk.body.collect(seen.columns, exact=False)
-    places = np.asarray(order, np.int64)
+    fitted = [each.tree_ for stage in model.estimators_ for each in stage]
+    given = prepare(walk.body, block, *all_splits(fitted), rounds=True)
     # the first guess is the same for every row
     start = model._raw_predict_init(np.zeros((1, model.n_features_in_), np.float32))[0]  # noqa: SLF001 - link and clipping of the first guess are applied there
     width = len(start)
     trees = [constant_tree(value, target) for target, value in enumerate(start.tolist())]
-    fitted = []
     for stage in model.estimators_:
         for target, each in enumerate(stage):
             value = model.learning_rate * each.tree_.value[:, 0, 0]
-            trees.append(tree_of(each.tree_, places, value, target))
-            fitted.append(each.tree_)
-    raw = add_trees(walk.graph, tensor, trees, width)
-    emission = Emission("boosting", splits=splits_of(seen, *all_splits(fitted)), seen=seen_of(seen))
+            trees.append(given.adapted(tree_of(each.tree_, value, target)))
+    raw = add_trees(walk.graph, given.tensor, trees, width)
+    emission = Emission("boosting", splits=given.splits, seen=given.chains, limits=given.limits)
     if not hasattr(model, "classes_"):
         return replace(emission, predictions=raw)
     if not hasattr(model, "predict_proba"):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from modelport.formats.blocks import Block, Column, Number
-from modelport.formats.elementwise import Operation
+from modelport.formats.elementwise import DOUBLE, SINGLE, Chain, Operation
 from modelport.formats.scikit.walk import Walk
 
 POWERS = {2: "square", 3: "cube"}
@@ -22,8 +22,7 @@ def convert_polynomial(walk: Walk, step: Any, block: Block, where: str) -> Block
     tensor, places = body.collect(block.columns, single=block.single)
     one = [Number(tensor, place, block.single) for place in places]
     made: dict[tuple[int, ...], Column] = {
-        (place,): replace(number, chain=getattr(block.columns[place], "chain", None))
-        for place, number in enumerate(one)
+        (place,): _same_numbers(block, block.columns[place], number) for place, number in enumerate(one)
     }
     wanted = [tuple(np.repeat(np.arange(len(powers)), powers).tolist()) for powers in step.powers_]
     for degree in range(2, max(map(len, wanted), default=0) + 1):
@@ -61,7 +60,24 @@ def convert_pca(walk: Walk, step: Any, block: Block, where: str) -> Block:
         scale = np.sqrt(step.explained_variance_)
         scale[scale < np.finfo(scale.dtype).eps] = np.finfo(scale.dtype).eps
         result = graph.add("Div", result, graph.constant(scale[np.newaxis, :], dtype))
-    return Block(walk.body.made(result, weights.shape[1], single=block.single), single=block.single)
+    # the largest weight times the number of terms: more than a sum can grow
+    growth = Operation("multiply", (np.array([len(block) * float(np.abs(weights).max(initial=1.0))]),))
+    limits = tuple(
+        _held(block, column, chain).then(growth)
+        for column in block.columns
+        if isinstance(column, Number)
+        for chain in column.bounds
+    )
+    made = walk.body.made(result, weights.shape[1], single=block.single)
+    return Block(tuple(replace(number, limits=limits) for number in made), single=block.single)
+
+
+def _same_numbers(block: Block, column: Column, number: Number) -> Number:
+    """Return a column that has only been copied, with its chain."""
+    if not isinstance(column, Number):
+        return number
+    steps = [] if column.single == block.single else [Operation(SINGLE if block.single else DOUBLE)]
+    return column.then(number.tensor, number.place, number.single, *steps)
 
 
 def _suffixes(wanted: Sequence[tuple[int, ...]], degree: int) -> list[tuple[int, ...]]:
@@ -75,11 +91,23 @@ def _gathered(walk: Walk, columns: Sequence[Column], block: Block) -> str:
 
 
 def _with_chain(number: Number, block: Block, term: tuple[int, ...]) -> Number:
-    """Return a pure power with its chain: how far its base may go is known."""
-    base = block.columns[term[0]]
-    if len(set(term)) > 1 or not isinstance(base, Number) or base.chain is None or len(term) not in POWERS:
-        return number
-    chain = base.chain
-    if base.single != block.single:
-        return number
-    return replace(number, chain=chain.then(Operation(POWERS[len(term)])))
+    """Return a product with what keeps it finite: each of its factors to the power of their number."""
+    factors = [block.columns[place] for place in dict.fromkeys(term)]
+    power = Operation("power", (np.array([float(len(term))]),))
+    if len(factors) == 1 and isinstance(factors[0], Number) and factors[0].chain is not None:
+        exact = Operation(POWERS[len(term)]) if len(term) in POWERS else power
+        return replace(number, chain=_held(block, factors[0], factors[0].chain).then(exact))
+    limits = [
+        _held(block, factor, chain).then(power)
+        for factor in factors
+        if isinstance(factor, Number)
+        for chain in factor.bounds
+    ]
+    return replace(number, limits=tuple(limits))
+
+
+def _held(block: Block, column: Number, chain: Chain) -> Chain:
+    """Return the chain in the type of the block."""
+    return (
+        chain if column.single == block.single else chain.then(Operation(SINGLE if block.single else DOUBLE))
+    )

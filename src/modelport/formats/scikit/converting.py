@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.errors import ConversionFailed, InvalidInput
-from modelport.domain.signature import Feature, FeatureType, Output, Signature, Task, Value
-from modelport.formats.conversion import Columns, Conversion
+from modelport.domain.signature import Feature, Output, Signature, Task, Value
+from modelport.formats.conversion import Conversion
 from modelport.formats.emission import Emission
 from modelport.formats.front import published_model, scale_model, serving_model
-from modelport.formats.inversion import finite_range, raw_thresholds
-from modelport.formats.scikit.acceptance import accepted_row, accepting
 from modelport.formats.scikit.original import SklearnOriginal, labels_of
+from modelport.formats.scikit.rules import Rules
 from modelport.formats.scikit.walk import Plan, Recode, Walk
-from modelport.formats.tabular import UNHEARD_OF, InputColumn, read_layout
+from modelport.formats.tabular import InputColumn, read_layout
 
 WALKS_MAX = 200
 
@@ -54,7 +53,9 @@ def convert_sklearn(
         output,
         matrix=layout.matrix,
     )
-    signature, thresholds = _with_rules(model, walk, emission, first, example, units or {})
+    _check_units(units or {}, first)
+    rules = Rules(model, SklearnOriginal(model, walk.plan.layout, first), walk, emission, first, example)
+    signature = replace(first, features=rules.features(units or {}))
     graph = walk.graph
     return Conversion(
         signature=signature,
@@ -64,7 +65,7 @@ def convert_sklearn(
         estimator=type(_last(model)).__name__,
         family=emission.family,
         original=SklearnOriginal(model, walk.plan.layout, signature),
-        thresholds=thresholds,
+        thresholds=rules.thresholds(signature.features),
         float32=tuple(walk.float32),
         scale=_scale(scale_model(graph, signature, emission)),
     )
@@ -98,97 +99,12 @@ def _feature(column: InputColumn, used: bool, vocabulary: tuple[Value, ...] | No
     )
 
 
-def _with_rules(
-    model: Any,
-    walk: Walk,
-    emission: Emission,
-    signature: Signature,
-    example: Any,
-    units: Mapping[str, str],
-) -> tuple[Signature, dict[str, NDArray[np.float64]]]:
-    """Return the signature with what the original refuses, and the raw thresholds of each feature."""
-    from dataclasses import replace
-
-    unit_of = {str(name) for name in units} - {feature.name for feature in signature.features}
-    if unit_of:
-        raise InvalidInput(f"units names {sorted(unit_of)[0]!r}, which is no column of the example")
-    original = SklearnOriginal(model, walk.plan.layout, signature)
-    columns = original.columns(example)
-    used = [feature for feature in signature.features if feature.used]
-    row = accepted_row(lambda some: original.answer(original.build(some)), columns)
-    rules = _Rules(lambda some: model.predict(original.build(some)), row)
-    with_missing = rules.accepting([feature.name for feature in used], None)
-    with_unknown = rules.accepting(
-        [feature.name for feature in used if feature.vocabulary and _holds_texts(feature)], UNHEARD_OF
-    )
-    numeric = [
-        feature.name
-        for feature in used
-        if not _holds_texts(feature) and feature.type in {FeatureType.DOUBLE, FeatureType.CATEGORY}
-    ]
-    endless = {sign: rules.accepting(numeric, sign * math.inf) for sign in (1, -1)}
-    features, thresholds = [], {}
-    for place, feature in enumerate(signature.features):
-        feature = replace(feature, unit=units.get(feature.name))  # noqa: PLW2901 - grown rule by rule
-        if feature.used:
-            chains = [chain for chain in emission.seen if chain.feature == place]
-            start = row[feature.name][0]
-            bounds = (-math.inf, math.inf)
-            finite = (-math.inf, math.inf)
-            if feature.vocabulary is None and start is not None and np.isfinite(start):
-                finite = finite_range(chains, float(start))
-                bounds = (
-                    -math.inf if feature.name in endless[-1] else finite[0],
-                    math.inf if feature.name in endless[1] else finite[1],
-                )
-            elif feature.name in numeric:
-                largest = float(np.finfo(np.float64).max)
-                bounds = (
-                    -math.inf if feature.name in endless[-1] else -largest,
-                    math.inf if feature.name in endless[1] else largest,
-                )
-            feature = replace(  # noqa: PLW2901 - same
-                feature,
-                missing=feature.name in with_missing and place not in walk.refused_missing,
-                unknown=place not in walk.refused_unknown
-                and (feature.name in with_unknown or not _holds_texts(feature) or not feature.vocabulary),
-                lower=bounds[0],
-                upper=bounds[1],
-            )
-            found = [
-                raw_thresholds(splits.chain, splits.thresholds, *map(_finite, finite))
-                for splits in emission.splits
-                if splits.chain.feature == place
-            ]
-            if found:
-                thresholds[feature.name] = np.unique(np.concatenate(found))
-        features.append(feature)
-    return replace(signature, features=tuple(features)), thresholds
-
-
-class _Rules:
-    """Questions to the original about one row."""
-
-    def __init__(self, ask: Callable[[Columns], Any], row: Columns) -> None:
-        self._ask = ask
-        self._row = row
-
-    def accepting(self, names: list[str], value: Any) -> set[str]:
-        """Return the columns in which the original accepts a value."""
-        from modelport.formats.scikit.walk import quiet
-
-        with quiet():
-            return accepting(self._ask, self._row, names, value)
-
-
-def _holds_texts(feature: Feature) -> bool:
-    if feature.vocabulary:
-        return any(isinstance(value, str) for value in feature.vocabulary)
-    return feature.type in {FeatureType.STRING, FeatureType.CATEGORY}
-
-
-def _finite(bound: float) -> float:
-    return float(np.clip(bound, -np.finfo(np.float64).max, np.finfo(np.float64).max))
+def _check_units(units: Mapping[str, str], signature: Signature) -> None:
+    strange = sorted(set(units) - {feature.name for feature in signature.features})
+    if strange:
+        raise InvalidInput(
+            f"units names {strange[0]!r}, which is no column of the example", feature=strange[0]
+        )
 
 
 def _check_fitted(model: Any) -> None:

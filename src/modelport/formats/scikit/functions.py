@@ -16,6 +16,7 @@ FUNCTIONS = {
     "absolute": "absolute",
     "ceil": "ceil",
     "exp": "exp",
+    "expm1": "expm1",
     "floor": "floor",
     "log": "log",
     "log10": "log10",

@@ -14,8 +14,8 @@ from modelport.formats.blocks import Block
 from modelport.formats.emission import Emission
 from modelport.formats.ensemble import Tree, add_trees, constant_tree
 from modelport.formats.scikit.linear import two_columns
-from modelport.formats.scikit.trees import seen_of, splits_of
 from modelport.formats.scikit.walk import Walk
+from modelport.formats.tree_input import prepare
 
 WORD_BITS = 32
 
@@ -24,21 +24,16 @@ def convert_histogram(walk: Walk, model: Any, block: Block, where: str) -> Emiss
     """Convert HistGradientBoostingClassifier or HistGradientBoostingRegressor."""
     if model._preprocessor is not None:  # noqa: SLF001 - native categories are encoded, and moved to the front, by this
         block = walk.transform(model._preprocessor, block, f"{where}._preprocessor")  # noqa: SLF001
-    block = walk.body.held_as(block, single=False)
-    tensor, order = walk.body.collect(block.columns, exact=False)
-    places = np.asarray(order, np.int64)
+    given = prepare(walk.body, block, *_ordered_splits(model), rounds=False)
     start = np.ravel(model._baseline_prediction)  # noqa: SLF001 - the sum starts with it
     trees = [constant_tree(value, target) for target, value in enumerate(start.tolist())]
-    features, thresholds = [], []
-    for iteration in model._predictors:  # noqa: SLF001 - there is no public form of the trees
-        for target, predictor in enumerate(iteration):
-            trees.append(_tree(predictor, places, target))
-            ordered = (predictor.nodes["is_leaf"] == 0) & (predictor.nodes["is_categorical"] == 0)
-            features.append(predictor.nodes["feature_idx"][ordered])
-            thresholds.append(predictor.nodes["num_threshold"][ordered])
-    raw = add_trees(walk.graph, tensor, trees, len(start))
-    splits = splits_of(block, np.concatenate(features), np.concatenate(thresholds))
-    emission = Emission("boosting", splits=splits, seen=seen_of(block))
+    trees += [
+        given.adapted(_tree(predictor, target))
+        for iteration in model._predictors  # noqa: SLF001 - there is no public form of the trees
+        for target, predictor in enumerate(iteration)
+    ]
+    raw = add_trees(walk.graph, given.tensor, trees, len(start))
+    emission = Emission("boosting", splits=given.splits, seen=given.chains, limits=given.limits)
     graph = walk.graph
     if hasattr(model, "classes_"):
         if len(start) == 1:
@@ -50,7 +45,7 @@ def convert_histogram(walk: Walk, model: Any, block: Block, where: str) -> Emiss
         return replace(emission, label=label, probabilities=table)
     link = type(model._loss.link).__name__  # noqa: SLF001 - it follows from the loss there
     if link == "LogLink":
-        return replace(emission, predictions=graph.add("Exp", raw))
+        return replace(emission, family="boosting-log", predictions=graph.add("Exp", raw))
     if link != "IdentityLink":
         raise ConversionFailed(
             f"{where} has the loss {model.loss!r} with the link {link}, which is not known"
@@ -58,7 +53,14 @@ def convert_histogram(walk: Walk, model: Any, block: Block, where: str) -> Emiss
     return replace(emission, predictions=raw)
 
 
-def _tree(predictor: Any, places: NDArray[np.int64], target: int) -> Tree:
+def _ordered_splits(model: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return column and threshold of every split that asks for order."""
+    nodes = np.concatenate([each.nodes for some in model._predictors for each in some])  # noqa: SLF001 - same
+    ordered = nodes[(nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)]
+    return ordered["feature_idx"].astype(np.int64), ordered["num_threshold"]
+
+
+def _tree(predictor: Any, target: int) -> Tree:
     nodes = predictor.nodes
     leaf = nodes["is_leaf"].astype(np.bool_)
     members = {
@@ -66,7 +68,7 @@ def _tree(predictor: Any, places: NDArray[np.int64], target: int) -> Tree:
         for node in np.flatnonzero(~leaf & nodes["is_categorical"].astype(np.bool_))
     }
     return Tree(
-        feature=places[np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64)],
+        feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
         threshold=nodes["num_threshold"],
         left=nodes["left"].astype(np.int64),
         right=nodes["right"].astype(np.int64),

@@ -24,7 +24,14 @@ def convert_regressor(walk: Walk, model: Any, block: Block, where: str) -> Emiss
     if np.ndim(model.coef_) == 1:
         weights = np.reshape(model.coef_, (-1, 1))
     result, scale = _sums(walk, model, block, weights, where)
-    return Emission("linear", predictions=result, targets=weights.shape[1], scale=scale, seen=_chains(block))
+    return Emission(
+        "linear",
+        predictions=result,
+        targets=weights.shape[1],
+        scale=scale,
+        seen=block.chains(),
+        limits=block.limits(),
+    )
 
 
 def convert_generalized(walk: Walk, model: Any, block: Block, where: str) -> Emission:
@@ -44,7 +51,7 @@ def convert_generalized(walk: Walk, model: Any, block: Block, where: str) -> Emi
             f"{where} has the link {link}, which modelport cannot convert",
             hint="use the link 'log' or 'identity'",
         )
-    return Emission("linear", predictions=result, scale=scale, seen=_chains(block))
+    return Emission("linear", predictions=result, scale=scale, seen=block.chains(), limits=block.limits())
 
 
 def convert_classifier(walk: Walk, model: Any, block: Block, where: str) -> Emission:
@@ -66,7 +73,14 @@ def convert_classifier(walk: Walk, model: Any, block: Block, where: str) -> Emis
     probabilities = None
     if hasattr(model, "predict_proba"):
         probabilities = _probabilities(graph, model, decision, where, binary=binary)
-    return Emission("linear", label=label, probabilities=probabilities, scale=scale, seen=_chains(block))
+    return Emission(
+        "linear",
+        label=label,
+        probabilities=probabilities,
+        scale=scale,
+        seen=block.chains(),
+        limits=block.limits(),
+    )
 
 
 def two_columns(graph: Graph, positive: str) -> str:
@@ -88,8 +102,16 @@ def _probabilities(graph: Graph, model: Any, decision: str, where: str, *, binar
     if binary:
         return two_columns(graph, graph.add("Sigmoid", decision))
     if name == "SGDClassifier" or _one_versus_rest(model):
-        return _normalised(graph, graph.add("Sigmoid", decision), model)
+        return _normalised(graph, _precise_sigmoid(graph, decision), model)
     return graph.add("Softmax", decision, axis=1)
+
+
+def _precise_sigmoid(graph: Graph, decision: str) -> str:
+    """Write 1/(1+e^-x) so that tiny results keep their digits, which dividing by their sum brings out."""
+    power = graph.add("Exp", graph.add("Neg", graph.add("Abs", decision)))
+    one = graph.constant(np.ones((1, 1)))
+    positive = graph.add("GreaterOrEqual", decision, graph.constant(np.zeros((1, 1))))
+    return graph.add("Div", graph.add("Where", positive, one, power), graph.add("Add", one, power))
 
 
 def _one_versus_rest(model: Any) -> bool:
@@ -207,9 +229,3 @@ def _largest(graph: Graph, sizes: Sequence[str], intercept: Floats) -> str:
     for size in sizes:
         total = graph.add("Add", size, total)
     return total
-
-
-def _chains(block: Block) -> tuple[Any, ...]:
-    return tuple(
-        column.chain for column in block.columns if isinstance(column, Number) and column.chain is not None
-    )

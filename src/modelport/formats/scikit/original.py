@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.errors import InvalidInput
-from modelport.domain.signature import FeatureType, Signature, Task, Value
+from modelport.domain.signature import Feature, FeatureType, Signature, Task, Value
 from modelport.formats.conversion import Answers, Columns
 from modelport.formats.scikit.walk import quiet
 from modelport.formats.tabular import Layout
@@ -33,10 +33,7 @@ class SklearnOriginal:
     def columns(self, rows: Any) -> Columns:
         """Return a user's rows by column. See `conversion.Original`."""
         features = self._signature.features
-        words = [
-            feature.vocabulary is not None or feature.type in {FeatureType.STRING, FeatureType.CATEGORY}
-            for feature in features
-        ]
+        words = [holds_words(feature) for feature in features]
         return self._layout.read(rows, words=words, needed=[feature.used for feature in features])
 
     def build(self, columns: Mapping[str, NDArray[Any]]) -> Any:
@@ -61,6 +58,11 @@ class SklearnOriginal:
             return self._classes[value]
         except KeyError:
             raise InvalidInput(f"the original answers {value!r}, which is none of its classes") from None
+
+
+def holds_words(feature: Feature) -> bool:
+    """Return whether a feature's values are held as objects rather than as float64."""
+    return feature.vocabulary is not None or feature.type in {FeatureType.STRING, FeatureType.CATEGORY}
 
 
 def labels_of(model: Any) -> tuple[Value, ...]:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from modelport.domain.errors import ConversionFailed
-from modelport.formats.blocks import Block, Number
-from modelport.formats.emission import Emission, Splits
+from modelport.formats.blocks import Block
+from modelport.formats.emission import Emission
 from modelport.formats.ensemble import Tree, add_trees
 from modelport.formats.scikit.walk import Walk
+from modelport.formats.tree_input import TreeInput, prepare
 
 
 def convert_tree(walk: Walk, model: Any, block: Block, where: str) -> Emission:
@@ -31,19 +32,18 @@ def convert_forest(walk: Walk, model: Any, block: Block, where: str) -> Emission
     return _converted(walk, model, [each.tree_ for each in model.estimators_], block, where, "forest")
 
 
-def tree_of(fitted: Any, places: NDArray[np.int64], value: NDArray[np.float64], target: int = 0) -> Tree:
-    """Return a tree of scikit-learn for the ensemble.
+def tree_of(fitted: Any, value: NDArray[np.float64], target: int = 0) -> Tree:
+    """Return a tree of scikit-learn for the ensemble, with the model's own columns and thresholds.
 
     Args:
         fitted: `sklearn.tree._tree.Tree`.
-        places: Column of the tensor for each column of the model.
         value: What each node adds as a leaf, float64 `[nodes]`.
         target: Column of the output.
     """
     leaf = fitted.children_left < 0
     missing = getattr(fitted, "missing_go_to_left", None)
     return Tree(
-        feature=places[np.where(leaf, 0, fitted.feature)],
+        feature=np.where(leaf, 0, fitted.feature).astype(np.int64),
         threshold=fitted.threshold,
         left=np.where(leaf, 0, fitted.children_left).astype(np.int64),
         right=np.where(leaf, 0, fitted.children_right).astype(np.int64),
@@ -53,32 +53,6 @@ def tree_of(fitted: Any, places: NDArray[np.int64], value: NDArray[np.float64], 
         if missing is None
         else np.asarray(missing, dtype=np.bool_),
         target=target,
-    )
-
-
-def splits_of(block: Block, feature: NDArray[Any], threshold: NDArray[np.float64]) -> tuple[Splits, ...]:
-    """Return where trees turn on each column that comes from one feature.
-
-    Args:
-        block: Columns as the trees see them.
-        feature: Column of each split, `[S]`.
-        threshold: float64 `[S]`.
-    """
-    found = []
-    order = np.argsort(feature, kind="stable")
-    feature, threshold = feature[order], threshold[order]
-    starts = np.searchsorted(feature, np.arange(len(block) + 1))
-    for place, column in enumerate(block.columns):
-        some = threshold[starts[place] : starts[place + 1]]
-        if len(some) and isinstance(column, Number) and column.chain is not None:
-            found.append(Splits(column.chain, np.unique(some)))
-    return tuple(found)
-
-
-def seen_of(block: Block) -> tuple[Any, ...]:
-    """Return the chains of a block's columns."""
-    return tuple(
-        column.chain for column in block.columns if isinstance(column, Number) and column.chain is not None
     )
 
 
@@ -100,16 +74,16 @@ def _converted(
             hint="train one classifier for each label",
         )
     graph = walk.graph
-    seen = walk.body.rounded(block)
-    tensor, order = walk.body.collect(seen.columns, exact=False)
-    places = np.asarray(order, np.int64)
-    emission = Emission(family, splits=splits_of(seen, *all_splits(fitted)), seen=seen_of(seen))
+    given = prepare(walk.body, block, *all_splits(fitted), rounds=True)
+    emission = Emission(family, splits=given.splits, seen=given.chains, limits=given.limits)
     values = [_leaf_values(tree, classifies=classes is not None) for tree in fitted]
     if classes is None and values[0].shape[1] == 1:
-        trees = [tree_of(tree, places, value[:, 0]) for tree, value in zip(fitted, values, strict=True)]
-        total = add_trees(graph, tensor, trees)
+        trees = [
+            given.adapted(tree_of(tree, value[:, 0])) for tree, value in zip(fitted, values, strict=True)
+        ]
+        total = add_trees(graph, given.tensor, trees)
         return replace(emission, predictions=_mean(walk, total, len(fitted)))
-    total = _looked_up(walk, tensor, fitted, places, values)
+    total = _looked_up(walk, given, fitted, values)
     mean = _mean(walk, total, len(fitted))
     if classes is None:
         return replace(emission, predictions=mean, targets=values[0].shape[1])
@@ -122,11 +96,7 @@ def _leaf_values(tree: Any, *, classifies: bool) -> NDArray[np.float64]:
 
 
 def _looked_up(
-    walk: Walk,
-    tensor: str,
-    fitted: Sequence[Any],
-    places: NDArray[np.int64],
-    values: Sequence[NDArray[np.float64]],
+    walk: Walk, given: TreeInput, fitted: Sequence[Any], values: Sequence[NDArray[np.float64]]
 ) -> str:
     """Return the sum over trees of what stands in the leaves, `[N, columns]`.
 
@@ -139,9 +109,9 @@ def _looked_up(
         number = np.zeros(len(leaf))
         number[leaf] = np.arange(offset, offset + leaf.sum())
         offset += int(leaf.sum())
-        trees.append(tree_of(tree, places, number, target))
+        trees.append(given.adapted(tree_of(tree, number, target)))
         tables.append(value[leaf])
-    leaves = graph.cast(add_trees(graph, tensor, trees, len(trees)), TensorProto.INT64)
+    leaves = graph.cast(add_trees(graph, given.tensor, trees, len(trees)), TensorProto.INT64)
     table = graph.constant(np.concatenate(tables))
     if len(trees) == 1:
         flat = graph.add("Reshape", leaves, graph.constant([-1], np.int64))

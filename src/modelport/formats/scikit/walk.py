@@ -27,6 +27,7 @@ from modelport.formats.scikit.steps import CONTAINERS, ESTIMATORS, TRANSFORMERS
 from modelport.formats.tabular import UNHEARD_OF, InputColumn, Layout
 
 AS_IT_IS: Any = object()
+TELL_APART = {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder", "MissingIndicator"}
 
 
 class Recode(Exception):
@@ -197,6 +198,13 @@ class Walk:
                 f"{where} was fitted on {expected} columns, the example gives it {len(block)}",
                 hint="pass rows as the model was fitted on, without the target",
             )
+        if self._takes_numbers(step):
+            # the number of a category that was not seen in training is not in any table
+            self.refused_unknown |= {
+                column.codes.feature
+                for column in block.columns
+                if isinstance(column, Coded) and column.verbatim and column.codes.feature is not None
+            }
         for feature in sorted(block.features()):
             column = self.plan.layout.columns[feature]
             if column.trouble is not None:
@@ -225,6 +233,16 @@ class Walk:
         """Return some columns of a block."""
         names = None if block.names is None else tuple(block.names[place] for place in places)
         return replace(block, columns=tuple(block.columns[place] for place in places), names=names)
+
+    @staticmethod
+    def _takes_numbers(step: Any) -> bool:
+        """Return whether a step reads the number of a category, rather than which category it is."""
+        name = type(step).__name__
+        if name.startswith("HistGradientBoosting"):
+            return step._preprocessor is None  # noqa: SLF001 - there is no other sign of native categories
+        if name == "FunctionTransformer":
+            return step.func is not None
+        return name not in TELL_APART
 
     def note_float32(self, what: str) -> None:
         """Remember that the original computes something in float32."""
@@ -256,7 +274,8 @@ def raw_table(column: InputColumn, values: Sequence[Value]) -> Any:
     """Return a coded feature's own values by code: the known ones, an unknown one, a missing one."""
     unknown: Value = UNHEARD_OF
     if values and all(isinstance(value, bool) for value in values):
-        unknown = values[0]  # there is no third truth value
+        # there is no third truth value
+        unknown = next((value for value in (True, False) if value not in values), values[0])
     elif values and all(isinstance(value, int | float) for value in values):
         unknown = math.floor(max(values)) + 1  # type: ignore[type-var]
     elif not values and column.dtype.kind in "iufb":

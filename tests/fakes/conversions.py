@@ -1,0 +1,83 @@
+"""A conversion put to the proof, as registration does it: adversarial rows, both graphs, the original."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+
+from modelport.evaluation.parity import allowed_difference, bar_of, compare
+from modelport.evaluation.probes import accepts, make_probes
+from modelport.formats import convert
+from modelport.formats.conversion import Answers
+from modelport.formats.front import inputs_of, matrix_of
+
+
+def prove(model, example, *, rows_max=3000, refusals=40, **options):
+    """Convert, ask both sides about adversarial rows, and assert the family's bar.
+
+    Returns:
+        The conversion and the largest absolute difference.
+    """
+    conversion = convert(model, example, **options)
+    signature, original = conversion.signature, conversion.original
+    probes = make_probes(signature, original.columns(example), conversion.thresholds, rows_max=rows_max)
+    accepted = np.array(
+        [
+            all(accepts(feature, probes.columns[feature.name][row]) for feature in signature.features)
+            for row in range(len(probes))
+        ]
+    )
+    kept = probes.take(np.flatnonzero(accepted)).columns
+    answers = original.answer(original.build(kept))
+    served = serve(conversion, kept)
+    scale = conversion.scale(matrix_of(signature, kept)) if conversion.scale else None
+    allowed = allowed_difference(bar_of(conversion.family), answers, scale)
+    found = compare(answers, served, allowed, margin=answers.margin)
+    assert found.holds, (found, {name: column[found.worst] for name, column in kept.items()})
+    assert_published(conversion, kept, served)
+    refused = np.flatnonzero(~accepted)
+    for row in refused[:: max(1, len(refused) // refusals)]:
+        assert_refused(conversion, probes.take(np.array([row])).columns)
+    return conversion, found
+
+
+def serve(conversion, columns):
+    """Return what the serving graph answers."""
+    session = open_session(conversion.serving)
+    names = [each.name for each in session.get_outputs()]
+    found = dict(
+        zip(names, session.run(None, {"matrix": matrix_of(conversion.signature, columns)}), strict=True)
+    )
+    return Answers(found.get("label"), found.get("probabilities"), found.get("predictions"))
+
+
+def assert_published(conversion, columns, served):
+    """Assert that the published graph answers the same, in words."""
+    session = open_session(conversion.published)
+    names = [each.name for each in session.get_outputs()]
+    found = dict(zip(names, session.run(None, inputs_of(conversion.signature, columns)), strict=True))
+    labels = conversion.signature.output.labels
+    if served.label is not None:
+        assert found["predictions"].tolist() == [labels[index] for index in served.label.tolist()]
+    else:
+        assert np.array_equal(found["predictions"], served.predictions, equal_nan=True)
+    if served.probabilities is not None:
+        assert np.array_equal(found["probabilities"], served.probabilities, equal_nan=True)
+
+
+def assert_refused(conversion, columns):
+    """Assert that the original refuses a row that the signature refuses."""
+    rows = conversion.original.build(columns)
+    try:
+        conversion.original.answer(rows)
+    except Exception:  # noqa: BLE001 - whatever the original raises, it refuses
+        return
+    raise AssertionError(f"the original takes what the signature refuses: {columns}")
+
+
+def open_session(content):
+    """Return a session with one thread, as workers have it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
