@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -152,6 +153,9 @@ class Retention:
         for hour in self._labels.glob("*/*/*/*/*"):
             if hour.is_dir() and "/".join(hour.parts[-4:]) < oldest:
                 shutil.rmtree(hour, ignore_errors=True)
+                for empty in hour.parents[:3]:  # its day, month and year, where nothing is left in them
+                    with suppress(OSError):
+                        empty.rmdir()
 
 
 def _is_ours(config: Resource[Any, Any, Any]) -> bool:
