@@ -163,13 +163,21 @@ def _first_difference(expected: pa.Schema, found: pa.Schema) -> str:
 
 
 def _encode_csv(batches: Sequence[pa.RecordBatch]) -> memoryview:
+    """Return lines without quotes; with quotes around text where a cell of the batch needs them."""
     import pyarrow.csv as arrow_csv
 
-    sink = pa.BufferOutputStream()
-    options = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
+    bare = arrow_csv.WriteOptions(include_header=False, quoting_style="none")
+    quoted = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
+    lines = pa.BufferOutputStream()
     for batch in batches:
-        arrow_csv.write_csv(batch, sink, options)
-    return memoryview(sink.getvalue())
+        part = pa.BufferOutputStream()
+        try:
+            arrow_csv.write_csv(batch, part, bare)
+        except pa.ArrowInvalid:  # a comma, quote or line end in a cell
+            part = pa.BufferOutputStream()
+            arrow_csv.write_csv(batch, part, quoted)
+        lines.write(part.getvalue())
+    return memoryview(lines.getvalue())
 
 
 def _csv_header(schema: pa.Schema) -> bytes:

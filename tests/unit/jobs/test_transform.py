@@ -354,3 +354,11 @@ def test_a_joined_column_is_never_doubled(kind: str, run: Runner, tmp_path: Path
     result = run(write(tmp_path / f"in.{kind}", rows), tmp_path / f"out.{kind}", join=True)
     assert result.status == "Failed"
     assert "two columns 'prediction'" in str(result.failure_reason)
+
+
+def test_csv_cells_are_quoted_only_where_it_is_needed(run: Runner, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("carrier,hour,distance\n001,4,2.50\n")
+    run(source, tmp_path / "out.csv", join=True)
+    line = (tmp_path / "out.csv").read_text().splitlines()[1]
+    assert line.startswith("001,4,2.50,on time,")  # every cell as it was written
