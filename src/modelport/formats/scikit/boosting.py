@@ -29,6 +29,7 @@ def convert_boosting(walk: Walk, model: Any, block: Block, where: str) -> Emissi
         )
     fitted = [each.tree_ for stage in model.estimators_ for each in stage]
     given = prepare(walk.body, block, *all_splits(fitted), rounds=True)
+    walk.note_float32(f"{where} ({type(model).__name__}): what it compares is rounded to float32")
     # the first guess is the same for every row
     start = model._raw_predict_init(np.zeros((1, model.n_features_in_), np.float32))[0]  # noqa: SLF001 - link and clipping of the first guess are applied there
     width = len(start)

@@ -75,6 +75,7 @@ def _converted(
         )
     graph = walk.graph
     given = prepare(walk.body, block, *all_splits(fitted), rounds=True)
+    walk.note_float32(f"{where} ({type(model).__name__}): what it compares is rounded to float32")
     emission = Emission(family, splits=given.splits, seen=given.chains, limits=given.limits)
     values = [_leaf_values(tree, classifies=classes is not None) for tree in fitted]
     if classes is None and values[0].shape[1] == 1:
