@@ -75,9 +75,7 @@ def test_from_a_file_to_a_compared_pair_of_versions(story, iris):
 
     as_v1 = ("--variant", "v1", "-o", "json")
     by_format = {
-        form: json.loads(
-            command("predict", "iris", f"features.{form}", "--variant", "v1", "-o", "json").stdout
-        )
+        form: json.loads(command("predict", "iris", f"features.{form}", *as_v1).stdout)
         for form in ("csv", "parquet")
     }
     original = skops.io.load(folder / "model1.skops", trusted=[])

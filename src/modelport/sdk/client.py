@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
+from modelport.access.hosts import is_loopback
 from modelport.domain.clock import Clock, SystemClock
 from modelport.domain.errors import ModelportError, NotFound, Unavailable
 from modelport.domain.names import check_name, parse_version
@@ -85,7 +87,7 @@ class Client:
             url = self.status().get("inference_url")
             if not url:
                 raise Unavailable(f"{self.url} does not know its inference URL yet", hint="try again")
-            self._inference = self._transport(url)
+            self._inference = self._transport(reachable(url, self.url))
         return self._inference
 
     @property
@@ -431,6 +433,21 @@ class Client:
 
     def _transport(self, url: str) -> Transport:
         return Transport(url, self._token, timeout_s=self._timeout_s, dock=self._dock, clock=self.clock)
+
+
+def reachable(url: str, control_url: str) -> str:
+    """Return a server's own inference URL as this client reaches it.
+
+    A server bound to all addresses, or behind a tunnel, names itself by one that means nothing here: then
+    the name that reaches its control port is kept.
+    """
+    told, known = urllib.parse.urlsplit(url), urllib.parse.urlsplit(control_url)
+    if told.hostname in ("0.0.0.0", "::") or (  # noqa: S104 - compared, never bound
+        is_loopback(told.hostname or "") and not is_loopback(known.hostname or "")
+    ):
+        host = f"[{known.hostname}]" if ":" in (known.hostname or "") else known.hostname
+        return told._replace(netloc=f"{host}:{told.port}" if told.port else str(host)).geturl()
+    return url
 
 
 def _sha256(content: bytes | Path) -> str:

@@ -12,7 +12,7 @@ from modelport.domain.clock import SystemClock
 from modelport.domain.errors import InvalidInput, ModelportError, NotFound, TimedOut, Unavailable
 from modelport.domain.names import NAME, parse_version
 from modelport.sdk import calls
-from modelport.sdk.client import Client
+from modelport.sdk.client import Client, reachable
 from modelport.sdk.default import current, using
 from modelport.sdk.jobs import Job, absolute, fresh_name
 
@@ -202,6 +202,20 @@ def test_the_server_is_asked_for_its_inference_url_once():
     assert client.inference_url == "http://127.0.0.1:9"
     assert client.inference_url == "http://127.0.0.1:9"
     assert len(dock.seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("told", "control", "expected"),
+    [
+        ("http://0.0.0.0:8080", "http://models.example:8090", "http://models.example:8080"),
+        ("http://[::]:8080", "http://[fd00::1]:8090", "http://[fd00::1]:8080"),
+        ("http://127.0.0.1:8080", "http://10.0.0.7:8090", "http://10.0.0.7:8080"),
+        ("http://127.0.0.1:8080", "http://localhost:8090", "http://127.0.0.1:8080"),
+        ("http://other.example:8080", "http://models.example:8090", "http://other.example:8080"),
+    ],
+)
+def test_a_server_that_names_itself_by_a_wildcard_is_reached(told, control, expected):
+    assert reachable(told, control) == expected
 
 
 def test_the_functions_speak_to_the_innermost_platform(monkeypatch):
