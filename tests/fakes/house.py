@@ -17,7 +17,6 @@ import msgspec
 
 from modelport.control.endpoint_reconciler import EndpointReconciler
 from modelport.control.job_reconciler import JobReconciler
-from modelport.control.loop import Loop
 from modelport.control.ownership import Ownership
 from modelport.control.retention import Retention
 from modelport.control.routes import RouteFiles
@@ -132,6 +131,7 @@ class FakeWorkers:
         self.files = files
         self.harmful: dict[str, str] = {}  # digest → why it does not load
         self.slow: set[str] = set()  # digests whose load never ends
+        self.deaf: set[int] = set()  # workers that do not do what they are told to activate
         self.views = [self.born(index) for index in range(count)]
         self.activations: list[tuple[int, ...]] = []
         self.wake: Callable[[], None] = lambda: None
@@ -163,7 +163,10 @@ class FakeWorkers:
 
     def activate(self, revision: int) -> None:
         assert all(view.prepared_revision >= revision for view in self.views), "activated before prepared"
-        self.views = [replace(view, active_revision=revision) for view in self.views]
+        self.views = [
+            view if view.index in self.deaf else replace(view, active_revision=revision)
+            for view in self.views
+        ]
         self.activations.append(tuple(view.active_revision for view in self.views))
         self.wake()
 
@@ -314,7 +317,6 @@ class House:
             label_age_days=30.0,
             clock=self.clock,
         )
-        self.loop = Loop((self.endpoint_reconciler, self.job_reconciler), clock=self.clock, wake=wake)
         self.registry = Registry(records, self.artifacts)
         self.endpoints = Endpoints(records, wake.set)
         self.jobs = Jobs(records, folder=self.layout.jobs, captures=self.layout.captures, wake=wake.set)
@@ -357,8 +359,8 @@ class House:
         """Pass until nothing is left to do and nobody has news."""
         for _ in range(100):
             self.wake.clear()
-            self.loop.run_until_quiet()
-            if not self.wake.is_set():
+            rest = min(reconciler.step() for reconciler in (self.endpoint_reconciler, self.job_reconciler))
+            if rest > 0 and not self.wake.is_set():
                 return
         raise AssertionError("the loop does not come to rest")
 

@@ -116,7 +116,8 @@ class EndpointReconciler:
         self._broken: frozenset[str] = frozenset()
         self._breaks: Counter[str] = Counter()
         started = clock.monotonic()
-        self._published_at = self._activated_at = self._complete_at = started
+        self._published_at = self._complete_at = started
+        self._behind_since: dict[int, float] = {}
 
     @property
     def active(self) -> RouteTable:
@@ -163,8 +164,7 @@ class EndpointReconciler:
                 timeout_s=self._prepare_timeout_s,
             )
         lagging = is_lagging(self._active.revision, workers)
-        if lagging:
-            self._drop_silent(workers, now - self._activated_at)
+        self._drop_silent(workers, now)
         broken = broken_models(self._active, workers)
         hopeless = self._count_breaks(broken)
         return Observed(
@@ -190,13 +190,14 @@ class EndpointReconciler:
             if self._breaks[digest] > MENDS_MAX
         }
 
-    def _drop_silent(self, workers: Sequence[WorkerView], waited_s: float) -> None:
+    def _drop_silent(self, workers: Sequence[WorkerView], now: float) -> None:
         """Let go of workers that were told to activate and do not: they no longer count."""
-        for worker in workers:
-            if worker.active_revision >= self._active.revision:
-                continue
+        behind = [worker for worker in workers if worker.active_revision < self._active.revision]
+        self._behind_since = {worker.pid: self._behind_since.get(worker.pid, now) for worker in behind}
+        for worker in behind:
             ready = worker.prepared_revision >= self._active.revision
-            if waited_s >= (ACTIVATE_TIMEOUT_S if ready else self._prepare_timeout_s):
+            patience_s = ACTIVATE_TIMEOUT_S if ready else self._prepare_timeout_s
+            if now - self._behind_since[worker.pid] >= patience_s:
                 _log.warning("worker.silent", index=worker.index, revision=self._active.revision)
                 self._workers.drop(worker.index)
 
@@ -236,7 +237,6 @@ class EndpointReconciler:
             crash_point("routes.before_activate")
             self._files.activate(step.revision)
             self._active, self._next, self._rollout = self._next, None, None
-            self._activated_at = self._clock.monotonic()
             self._workers.activate(step.revision)
             self._files.prune(step.revision)
             _log.info("routes.activated", revision=step.revision)

@@ -14,6 +14,7 @@ import structlog
 from modelport.domain.clock import Clock
 
 RETRY_S = 1.0
+SHORTEST_REST_S = 0.001
 PASSES_MAX = 100
 """Passes in a row that may all find something to do, before the loop takes a breath."""
 
@@ -57,25 +58,33 @@ class Loop:
             self._thread.join()
 
     def idle_s(self) -> float:
-        """Return the seconds since the last whole pass; large when the loop hangs or keeps failing."""
+        """Return the seconds since the last pass without a failure."""
         return self._clock.monotonic() - self._passed_at
 
     def run_until_quiet(self) -> float:
         """Pass until nothing is left to do at once; return the seconds until something may be."""
         rest = 0.0
         for _ in range(PASSES_MAX):
-            rest = min(reconciler.step() for reconciler in self._reconcilers)
+            rest = self._pass()
             if rest > 0 or self._stopping:
                 break
         return rest
 
+    def _pass(self) -> float:
+        rests = []
+        failed = False
+        for reconciler in self._reconcilers:
+            try:
+                rests.append(reconciler.step())
+            except Exception:  # noqa: BLE001 (a full disk, a database that restarts: the next pass looks afresh)
+                _log.exception("loop.failed", reconciler=type(reconciler).__name__)
+                rests.append(RETRY_S)
+                failed = True
+        if not failed:
+            self._passed_at = self._clock.monotonic()
+        return min(rests)
+
     def _run(self) -> None:
         while not self._stopping:
             self._wake.clear()
-            try:
-                rest = self.run_until_quiet()
-                self._passed_at = self._clock.monotonic()
-            except Exception:  # noqa: BLE001 (a full disk, a database that restarts: the next pass looks afresh)
-                _log.exception("loop.failed")
-                rest = RETRY_S
-            self._wake.wait(max(rest, 0.001))
+            self._wake.wait(max(self.run_until_quiet(), SHORTEST_REST_S))

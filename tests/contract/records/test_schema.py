@@ -35,8 +35,7 @@ def test_database_of_a_newer_release_is_left_alone(database_url: str) -> None:
 
 
 @pytest.mark.postgresql
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_second_control_process_on_one_postgresql_is_refused(records: Records, database_url: str) -> None:
-    if not database_url.startswith("postgresql"):
-        pytest.skip("SQLite lies in a home, and the home has a lock")
     with pytest.raises(Conflict, match="another modelport control process"):
         Records(database_url, HandClock())

@@ -151,9 +151,21 @@ def test_interrupted_job_goes_on(house: House) -> None:
     assert house.jobs.progress("score") == Progress()
 
 
-def test_job_whose_model_is_deleted_before_it_starts_fails_with_the_reason(house: House) -> None:
+def test_model_of_a_job_that_has_not_ended_is_kept(house: House) -> None:
     house.jobs.create_transform(SPEC, principal=ME)
+    with pytest.raises(Conflict, match="used by job 'score'"):
+        house.registry.delete_version(parse_version("flights:1"), principal=ME)
+    with pytest.raises(Conflict, match="used by job 'score'"):
+        house.endpoints.delete_model("flights-1", principal=ME)
+    house.jobs.stop("score", principal=ME)
+    house.run()
     house.registry.delete_version(parse_version("flights:1"), principal=ME)
+
+
+def test_job_whose_model_was_lost_fails_with_the_reason(house: House) -> None:
+    house.jobs.create_transform(SPEC, principal=ME)
+    with house.records.transaction() as tx:
+        tx.remove(Kind.MODEL, "flights-1")
     house.run()
     assert house.jobs.describe("score").status.failure_reason == "model 'flights-1' does not exist any more"
     assert house.engine.started == []

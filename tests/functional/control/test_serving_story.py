@@ -167,6 +167,32 @@ def test_model_that_breaks_while_it_serves_is_mended_or_removed(house: House) ->
     assert house.routed("sea") == {"v2": 1.0}
 
 
+def test_model_that_keeps_killing_workers_is_failed_in_the_end(house: House) -> None:
+    house.register("flights", 1)
+    house.deploy("air", "flights:1")
+    for _ in range(10):
+        house.workers.restart_without(0, house.store_model(1))
+        if house.settle("air").status.endpoint_status is EndpointStatus.FAILED:
+            break
+    endpoint = house.endpoints.describe("air")
+    assert endpoint.status.endpoint_status is EndpointStatus.FAILED
+    assert "crashed its process while loading, 3 times" in endpoint.status.failure_reason
+    assert house.files.active().endpoints == ()
+    house.workers.views[0] = house.workers.born(0)
+    assert _serves(house.deploy("air", "flights:1")), "a new wish is a new chance"
+
+
+def test_worker_that_does_not_activate_no_longer_counts(house: House) -> None:
+    house.register("flights", 1)
+    house.workers.deaf.add(1)
+    assert not house.deploy("air", "flights:1").settled
+    house.clock.turn(11.0)
+    house.settle("air")
+    assert [view.index for view in house.workers.views] == [0]
+    house.clock.turn(11.0)
+    assert _serves(house.settle("air"))
+
+
 def test_undeploy_takes_the_route_away_before_the_record(house: House) -> None:
     house.register("flights", 1)
     house.deploy("air", "flights:1")

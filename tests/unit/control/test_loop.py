@@ -57,5 +57,11 @@ def test_wake_up_is_never_lost_and_a_failure_is_survived() -> None:
         loop.close()
 
 
+def test_one_that_fails_does_not_hold_up_the_others() -> None:
+    failing, other = Scripted(OSError("disk full"), OSError("disk full")), Scripted(0.0, 9.0)
+    assert loop_of(failing, other).run_until_quiet() == 1.0
+    assert other.steps == 2
+
+
 def test_it_can_be_closed_before_it_began() -> None:
     loop_of(Scripted()).close()

@@ -7,7 +7,12 @@ from dataclasses import replace
 
 from modelport.control.services.models import find_or_create_model, fresh_model
 from modelport.control.services.page import Page, bounded
-from modelport.control.services.registry import config_names, endpoints_using, resolve
+from modelport.control.services.registry import (
+    check_no_job_uses,
+    config_names,
+    endpoints_using,
+    resolve,
+)
 from modelport.domain.endpoint import (
     Endpoint,
     EndpointConfig,
@@ -87,7 +92,7 @@ class Endpoints:
 
         Raises:
             NotFound: There is none of that name.
-            Conflict: An endpoint uses it.
+            Conflict: An endpoint, or a job that has not ended, uses it.
         """
         with self._records.transaction(principal=principal) as tx:
             tx.get(Kind.MODEL, name)
@@ -97,6 +102,7 @@ class Endpoints:
                     f"model {name!r} is used by endpoint {users[0]!r}",
                     hint=f"deploy another version to it, or: modelport undeploy {users[0]}",
                 )
+            check_no_job_uses(tx, [name])
             tx.remove(Kind.MODEL, name)
             tx.event("delete", Kind.MODEL, name)
 

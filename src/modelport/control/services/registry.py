@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from modelport.control.services.page import Page, bounded
 from modelport.domain.endpoint import Endpoint, EndpointConfig
 from modelport.domain.errors import Conflict, Corrupted, InvalidInput, NotFound
+from modelport.domain.job import TransformJob
 from modelport.domain.names import VersionReference, check_name
 from modelport.domain.registry import (
     ApprovalStatus,
@@ -266,7 +267,7 @@ class Registry:
 
         Raises:
             NotFound: There is no such version.
-            Conflict: An endpoint uses it, or an alias points at it.
+            Conflict: An endpoint or a job that has not ended uses it, or an alias points at it.
         """
         with self._records.transaction(principal=principal) as tx:
             package = resolve(tx, reference)
@@ -287,6 +288,7 @@ class Registry:
                     f"{package.name} is used by endpoint {users[0]!r}",
                     hint=f"deploy another version to it, or: modelport undeploy {users[0]}",
                 )
+            check_no_job_uses(tx, models)
             for model in models:
                 tx.remove(Kind.MODEL, model)
                 tx.event("delete", Kind.MODEL, model, f"with {package.name}")
@@ -377,6 +379,21 @@ def endpoints_using(tx: Transaction, models: Sequence[str]) -> list[str]:
                 users.append(endpoint.name)
                 break
     return users
+
+
+def check_no_job_uses(tx: Transaction, models: Sequence[str]) -> None:
+    """Refuse to take away Models that a batch job needs when it has to start again.
+
+    Raises:
+        Conflict: A job that has not ended uses one of them.
+    """
+    for name in tx.unsettled(Kind.TRANSFORM_JOB):
+        job: TransformJob = tx.get(Kind.TRANSFORM_JOB, name)
+        if job.spec.model_name in models:
+            raise Conflict(
+                f"model {job.spec.model_name!r} is used by job {name!r}",
+                hint=f"wait until it has ended, or: modelport stop {name}",
+            )
 
 
 def config_names(endpoint: Endpoint) -> set[str]:
