@@ -15,7 +15,7 @@ from modelport.domain.errors import InvalidInput, ModelportError
 from modelport.domain.names import NAME_LENGTH_MAX, VersionReference, check_name, parse_version
 from modelport.sdk.resources import Described
 from modelport.sdk.transport import quote
-from modelport.sdk.waiting import wait_for
+from modelport.sdk.waiting import FIRST_PAUSE_S, GROWTH, wait_for
 from modelport.wire.jobs import Progress
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Job(Described):
         """Yield the progress until the job is over.
 
         Args:
-            pause_s: Seconds between two looks.
+            pause_s: Longest pause between two looks, in seconds; a short job is looked at more often.
             timeout_s: Seconds to watch; None for ever.
 
         Raises:
@@ -121,13 +121,15 @@ class Job(Described):
         """
         clock = self.client.clock
         started = clock.monotonic()
+        pause = min(FIRST_PAUSE_S, pause_s)
         while not self.over:
             yield self.progress()
             waited = clock.monotonic() - started
             left = None if timeout_s is None else timeout_s - waited
             if left is not None and left <= 0:
                 wait_for(lambda: None, goal=f"job {self.name}", timeout_s=0.0, clock=clock)
-            clock.sleep(pause_s if left is None else min(pause_s, left))
+            clock.sleep(pause if left is None else min(pause, left))
+            pause = min(pause * GROWTH, pause_s)
             self.refresh()
         yield self.progress()
 

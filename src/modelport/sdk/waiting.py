@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.2
+GROWTH = 1.5
 
 
 def wait_for(look: Callable[[], T | None], *, goal: str, timeout_s: float | None, clock: Clock) -> T:
@@ -39,4 +40,4 @@ def wait_for(look: Callable[[], T | None], *, goal: str, timeout_s: float | None
                 hint="it goes on in the background: see `modelport status`, or wait longer with --timeout",
             )
         clock.sleep(pause if timeout_s is None else min(pause, timeout_s - waited))
-        pause = min(pause * 1.5, LONGEST_PAUSE_S)
+        pause = min(pause * GROWTH, LONGEST_PAUSE_S)
