@@ -58,6 +58,14 @@ def data_folder() -> Path:
     return Path(found.submodule_search_locations[0]) / "data"
 
 
+def airline(code: str) -> str:
+    """Return an airline's name, as `US Airways` for US; the code itself where it is unknown."""
+    import pandas as pd
+
+    names = pd.read_csv(data_folder() / "airlines.csv", index_col="carrier")["name"]
+    return str(names.get(code, code)).removesuffix(" Inc.").removesuffix(" Co.")
+
+
 def load_flights(months: tuple[int, ...] | None = None) -> pd.DataFrame:
     """Return flights joined with the weather at their airport in the hour they were due to leave.
 
@@ -89,6 +97,6 @@ def load_flights(months: tuple[int, ...] | None = None) -> pd.DataFrame:
         "time_hour", kind="stable", ignore_index=True
     )
     local = joined["time_hour"].dt.tz_convert("America/New_York")
-    joined["weekday"] = local.dt.weekday
+    joined["weekday"] = local.dt.day_of_week
     joined[TARGET] = (joined["arr_delay"] > LATE_MINUTES).map({True: "late", False: "on time"})
     return joined[[*FEATURES, TARGET, "month", "day"]]
