@@ -13,6 +13,7 @@ from modelport.sdk.waiting import wait_for
 
 if TYPE_CHECKING:
     from modelport.domain.signature import Signature
+    from modelport.sdk.replies import Answer, Reply
     from modelport.sdk.versions import ModelVersion
 
 LABELS_PER_REQUEST = 10_000
@@ -80,7 +81,7 @@ class Endpoint(Described):
         """Return what the model behind it takes and gives; with several, the one with most traffic."""
         return self.version().signature()
 
-    def predict(self, rows: Any, *, variant: str | None = None, inference_id: str | None = None) -> Any:
+    def predict(self, rows: Any, *, variant: str | None = None, inference_id: str | None = None) -> Reply:
         """Predict.
 
         Args:
@@ -128,7 +129,7 @@ class Endpoint(Described):
         *,
         variant: str | None = None,
         inference_id: str | None = None,
-    ) -> Any:
+    ) -> Answer:
         """Send one request as it is.
 
         Args:
