@@ -39,6 +39,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from threadpoolctl import threadpool_limits
 
 from catalogue.data import Data, load
 from modelport.quickstart.flights import CATEGORIES, NUMBERS
@@ -65,7 +66,8 @@ class Entry:
     def fit(self) -> tuple[Any, Any]:
         """Return the fitted model and example rows of its training data."""
         found: Data = load(self.data)
-        model = self.make().fit(found.x, found.y)
+        with threadpool_limits(1):  # threads that wait for each other take seconds on a busy machine
+            model = self.make().fit(found.x, found.y)
         step = max(1, len(found.x) // EXAMPLE_ROWS)
         return model, found.x[::step] if not hasattr(found.x, "iloc") else found.x.iloc[::step]
 
