@@ -77,9 +77,10 @@ def accepts(feature: Feature, value: object) -> bool:
         return True
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return feature.missing
+    inside = not isinstance(value, int | float) or feature.lower <= value <= feature.upper
     if holds_words(feature):
-        return feature.unknown or value in (feature.vocabulary or ())
-    return isinstance(value, int | float) and feature.lower <= value <= feature.upper
+        return value in (feature.vocabulary or ()) or (feature.unknown and inside)
+    return inside
 
 
 def make_probes(
@@ -95,7 +96,7 @@ def make_probes(
 
     Args:
         signature: The model's.
-        example: Rows of the training data, at least one.
+        example: Rows of the training data, at least one; features that are absent here are not asked.
         thresholds: Feature name to raw values on which a tree splits, or near which it does.
         example_data: Adversarial values stand in rows of the example; otherwise in made-up ones.
         rows_max: Most rows; wide models get fewer, so that there are at most four million values.
@@ -147,7 +148,8 @@ def category_values(feature: Feature) -> list[Any]:
     numbers = [float(value) for value in known if isinstance(value, int | float)]
     if known and len(numbers) == len(known):
         exact = all(isinstance(value, int) for value in known)
-        beyond = [max(numbers) + 1, min(numbers) - 1, *([] if exact else [max(numbers) + 0.5])]
+        beyond = [max(numbers) + 1, min(numbers) - 1]
+        beyond += [2.0**53] if exact else [max(numbers) + 0.5, 1e300, math.inf, -math.inf]
         return known + [int(value) if exact else value for value in beyond]
     words = [str(value) for value in known]
     near = [form for word in words[:1] for form in (f" {word}", f"{word} ", word.swapcase(), f"0{word}")]
@@ -204,7 +206,7 @@ class _Maker:
         *,
         example_data: bool,
     ) -> None:
-        self._features = signature.features
+        self._features = tuple(each for each in signature.features if each.name in example)
         self._example = example
         self._rows = rows
         self._random = random

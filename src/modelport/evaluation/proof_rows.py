@@ -73,10 +73,11 @@ def encode_rows(signature: Signature, rows: ProofRows) -> bytes:
     """Return the rows as an Arrow IPC file.
 
     Args:
-        signature: The model's; its features are the struct's fields.
+        signature: The model's; its features are the struct's fields, except those that were not asked.
         rows: What to write.
     """
-    named = [_write(feature.name, rows.columns[feature.name]) for feature in signature.features]
+    asked = [feature.name for feature in signature.features if feature.name in rows.columns]
+    named = [_write(name, rows.columns[name]) for name in asked]
     arrays: dict[str, pa.Array] = {
         "row": pa.StructArray.from_arrays(
             [array for _, array in named], fields=[field for field, _ in named]
@@ -124,6 +125,7 @@ def decode_rows(signature: Signature, content: bytes) -> ProofRows:
                     words=holds_words(feature),
                 )
                 for feature in signature.features
+                if struct.type.get_field_index(feature.name) >= 0
             },
             origin=np.array(found["origin"].to_pylist(), dtype="<U9"),
             refused=np.array(found["refused"].to_pylist(), dtype=np.bool_),

@@ -66,7 +66,7 @@ def ask_original(signature: Signature, original: Original, probes: Probes) -> As
             hint="pass rows that the model itself can answer",
         )
     with quiet():
-        answers = _answer_all(signature, original, probes, fine)
+        answers = _answer_all(original, probes, fine)
         refused = _one_of_each(signature, probes, coded)
         for row in refused:
             _expect_refusal(signature, original, probes, coded, int(row))
@@ -101,7 +101,7 @@ def _one_thread() -> AbstractContextManager[Any]:
     return limits
 
 
-def _answer_all(signature: Signature, original: Original, probes: Probes, rows: NDArray[Any]) -> Any:
+def _answer_all(original: Original, probes: Probes, rows: NDArray[Any]) -> Any:
     """Ask for all rows at once; where the original raises, find the row it refuses and tell it."""
     try:
         return original.answer(original.build(probes.take(rows).columns))
@@ -109,7 +109,7 @@ def _answer_all(signature: Signature, original: Original, probes: Probes, rows: 
         culprit, reason = _find_refused(original, probes, rows, error)
         raise CheckFailed(
             f"the original refuses a row that its signature accepts: {reason}\n"
-            + _tell_values(signature, probes, culprit),
+            + _tell_values(probes, culprit),
             hint="report this model to modelport: its signature is too wide",
         ) from error
 
@@ -151,14 +151,13 @@ def _expect_refusal(signature: Signature, original: Original, probes: Probes, co
     feature = signature.features[int(coded.refuser[row])]
     raise CheckFailed(
         f"the original answers a row that its signature refuses, for its feature {feature.name!r}:\n"
-        + _tell_values(signature, probes, row),
+        + _tell_values(probes, row),
         hint="report this model to modelport: its signature is too narrow",
     )
 
 
-def _tell_values(signature: Signature, probes: Probes, row: int) -> str:
-    width = max(len(feature.name) for feature in signature.features)
+def _tell_values(probes: Probes, row: int) -> str:
+    width = max(len(name) for name in probes.columns)
     return "\n".join(
-        f"  {feature.name:<{width}}  {probes.columns[feature.name].tolist()[row]!r}"
-        for feature in signature.features
+        f"  {name:<{width}}  {column.tolist()[row]!r}" for name, column in probes.columns.items()
     )

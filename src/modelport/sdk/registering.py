@@ -140,6 +140,8 @@ def prove(
         CheckFailed: The converted model is not the original; shows the worst row.
     """
     signature = conversion.signature
+    # what the model does not read may be anything, and is nobody's business
+    example = {each.name: example[each.name] for each in signature.features if each.used}
     bar = bar_of(conversion.family)
     serving = LoadedModel(signature, conversion.serving)
     probes = make_probes(signature, example, conversion.thresholds, example_data=example_data)
@@ -272,10 +274,10 @@ class _Judge:
     def _tell(self, who: str, found: Comparison, answers: Answers) -> str:
         row = found.worst or 0
         values: dict[str, object] = {}
-        for feature in self._signature.features:
-            value = self._rows.columns[feature.name][row]
+        for name, column in self._rows.columns.items():
+            value = column[row]
             value = value.item() if isinstance(value, np.generic) else value
-            values[feature.name] = None if value is None or value != value else value  # noqa: PLR0124 - NaN
+            values[name] = None if value is None or value != value else value  # noqa: PLR0124 - NaN
         faults = [
             f"{count} {what}"
             for count, what in (

@@ -58,9 +58,7 @@ def verify_bundle(bundle: Bundle) -> Verified:
     if unlike.size:
         row = int(unlike[0])
         does = "refuses a row that the original answers" if coded.refused[row] else "takes a row it refuses"
-        raise CheckFailed(
-            f"the signature {does}:\n{_tell(signature, rows, row)}", hint="register the model again"
-        )
+        raise CheckFailed(f"the signature {does}:\n{_tell(rows, row)}", hint="register the model again")
     answered = rows.take(~rows.refused)
     outputs = LoadedModel(signature, bundle.files[names.SERVING_GRAPH]).run(
         np.ascontiguousarray(coded.matrix[~rows.refused])
@@ -86,17 +84,15 @@ def _check_hashes(bundle: Bundle) -> None:
             )
 
 
-def _values(signature: Signature, rows: ProofRows, row: int) -> dict[str, object]:
-    values: dict[str, Any] = {
-        feature.name: rows.columns[feature.name][row : row + 1].tolist()[0] for feature in signature.features
-    }
+def _values(rows: ProofRows, row: int) -> dict[str, object]:
+    values: dict[str, Any] = {name: column.tolist()[row] for name, column in rows.columns.items()}
     return {name: None if value != value else value for name, value in values.items()}  # noqa: PLR0124 - NaN
 
 
-def _tell(signature: Signature, rows: ProofRows, row: int) -> str:
-    return "\n".join(f"  {name}  {value!r}" for name, value in _values(signature, rows, row).items())
+def _tell(rows: ProofRows, row: int) -> str:
+    return "\n".join(f"  {name}  {value!r}" for name, value in _values(rows, row).items())
 
 
 def _tell_worst(signature: Signature, rows: ProofRows, outputs: Any, found: Comparison) -> str:
     row = found.worst or 0
-    return tell_row(_values(signature, rows, row), rows, outputs, row, signature.output.labels)
+    return tell_row(_values(rows, row), rows, outputs, row, signature.output.labels)

@@ -126,7 +126,11 @@ def test_the_overflow_of_float32_is_where_numpy_has_it():
 
 @pytest.mark.parametrize(
     ("vocabulary", "unseen"),
-    [((1, 5), {6, 0}), ((1.5, 2.5), {3.5, 0.5, 3.0}), ((True, False), set())],
+    [
+        ((1, 5), {6, 0, 2**53}),
+        ((1.5, 2.5), {3.5, 0.5, 3.0, 1e300, math.inf, -math.inf}),
+        ((True, False), set()),
+    ],
 )
 def test_numbers_as_categories(vocabulary, unseen):
     found = category_values(Feature("x", FeatureType.INT64, vocabulary=vocabulary))
