@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import structlog
 
 from modelport.control.routes import RouteFiles
-from modelport.control.services.endpoints import MADE_BY
+from modelport.control.services.wishes import MADE_BY
 from modelport.domain.clock import Clock
 from modelport.domain.endpoint import Endpoint
 from modelport.domain.errors import ModelportError

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from fakes.house import ME, House
-from modelport.control.services.endpoints import MADE_BY
+from modelport.control.services.wishes import MADE_BY
 from modelport.domain.endpoint import (
     DataCaptureConfig,
     EndpointConfigSpec,

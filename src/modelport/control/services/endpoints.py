@@ -7,24 +7,33 @@ from dataclasses import replace
 
 from modelport.control.services.models import find_or_create_model, fresh_model
 from modelport.control.services.page import Page, bounded
-from modelport.control.services.registry import (
+from modelport.control.services.references import (
     check_no_job_uses,
     config_names,
     endpoints_using,
     resolve,
 )
+from modelport.control.services.wishes import (
+    MADE_BY,
+    change_endpoint,
+    check_approval,
+    check_not_deleting,
+    choose_config_name,
+    create_config,
+    create_endpoint,
+    find_serving,
+    get_changeable,
+    get_serving,
+)
 from modelport.domain.endpoint import (
     Endpoint,
     EndpointConfig,
     EndpointConfigSpec,
-    EndpointNotes,
     EndpointSpec,
-    EndpointState,
     EndpointStatus,
-    VariantSummary,
 )
-from modelport.domain.errors import Conflict, NotFound, Refused
-from modelport.domain.names import NAME_LENGTH_MAX, VersionReference, check_name
+from modelport.domain.errors import Conflict
+from modelport.domain.names import VersionReference, check_name
 from modelport.domain.planning.traffic import (
     add_variant,
     change_weights,
@@ -33,13 +42,9 @@ from modelport.domain.planning.traffic import (
     promote_variant,
     weights_of,
 )
-from modelport.domain.registry import ApprovalStatus, Model, ModelPackage
-from modelport.domain.resource import Kind, Nothing, Resource, Tag
+from modelport.domain.registry import Model
+from modelport.domain.resource import Kind, Tag
 from modelport.stores.records.records import Records
-from modelport.stores.records.transaction import Transaction
-
-MADE_BY = Tag("modelport:made-by", "deploy")
-"""Marks a config that a deploy, promote or rollback made; once nothing points at it, retention removes it."""
 
 
 class Endpoints:
@@ -123,7 +128,7 @@ class Endpoints:
         with self._records.transaction(principal=principal) as tx:
             for variant in spec.production_variants + spec.shadow_production_variants:
                 tx.get(Kind.MODEL, variant.model_name)
-            return _create_config(tx, spec)
+            return create_config(tx, spec)
 
     def config(self, name: str) -> EndpointConfig:
         """Return a config.
@@ -173,8 +178,8 @@ class Endpoints:
         check_name(spec.endpoint_name, what="endpoint")
         with self._records.transaction(principal=principal) as tx:
             config: EndpointConfig = tx.get(Kind.ENDPOINT_CONFIG, spec.endpoint_config_name)
-            _check_approval(tx, config.spec, serving=None)
-            endpoint = _create_endpoint(tx, spec, config.spec)
+            check_approval(tx, config.spec, serving=None)
+            endpoint = create_endpoint(tx, spec, config.spec)
         self._wake()
         return endpoint
 
@@ -187,10 +192,10 @@ class Endpoints:
             Conflict: The endpoint is changing.
         """
         with self._records.transaction(principal=principal) as tx:
-            endpoint = _changeable(tx, name)
+            endpoint = get_changeable(tx, name)
             config: EndpointConfig = tx.get(Kind.ENDPOINT_CONFIG, config_name)
-            _check_approval(tx, config.spec, serving=_serving(tx, endpoint))
-            endpoint = _wish(tx, endpoint, config_name, {}, f"config {config_name}")
+            check_approval(tx, config.spec, serving=find_serving(tx, endpoint))
+            endpoint = change_endpoint(tx, endpoint, config_name, {}, f"config {config_name}")
         self._wake()
         return endpoint
 
@@ -203,11 +208,11 @@ class Endpoints:
             Conflict: The endpoint is changing, or serves nothing.
         """
         with self._records.transaction(principal=principal) as tx:
-            endpoint = _changeable(tx, name)
-            config = _served_config(tx, endpoint)
+            endpoint = get_changeable(tx, name)
+            config = get_serving(tx, endpoint)
             wished = change_weights(weights_of(config, endpoint.modelport.weights), weights)
             told = ", ".join(f"{variant} {weight:g}" for variant, weight in wished.items())
-            endpoint = _wish(tx, endpoint, config.endpoint_config_name, wished, f"weights {told}")
+            endpoint = change_endpoint(tx, endpoint, config.endpoint_config_name, wished, f"weights {told}")
         self._wake()
         return endpoint
 
@@ -286,29 +291,29 @@ class Endpoints:
             base = None
             weights: dict[str, float] = {}
             if current is not None:
-                current = _changeable(tx, endpoint)
-                base = _serving(tx, current)
+                current = get_changeable(tx, endpoint)
+                base = find_serving(tx, current)
                 weights = {} if base is None else weights_of(base, current.modelport.weights)
             model = find_or_create_model(tx, package)
             number = package.status.model_package_version
             spec = add_variant(
                 base,
                 weights,
-                name=_free_config_name(tx, endpoint, current),
+                name=choose_config_name(tx, endpoint, current),
                 variant=choose_variant_name(base, str(package.parent), number, model.name),
                 model=model.name,
                 traffic_percent=traffic_percent,
                 shadow=shadow,
                 capture_percent=capture_percent,
             )
-            config = _create_config(tx, replace(spec, tags=(MADE_BY,))).spec
+            config = create_config(tx, replace(spec, tags=(MADE_BY,))).spec
             told = f"{package.name} as config {config.endpoint_config_name}"
             if current is None:
-                wished = _create_endpoint(
+                wished = create_endpoint(
                     tx, EndpointSpec(endpoint, config.endpoint_config_name), config, told
                 )
             else:
-                wished = _wish(tx, current, config.endpoint_config_name, {}, told)
+                wished = change_endpoint(tx, current, config.endpoint_config_name, {}, told)
         self._wake()
         return wished
 
@@ -321,14 +326,14 @@ class Endpoints:
             Conflict: The endpoint is changing, or serves nothing.
         """
         with self._records.transaction(principal=principal) as tx:
-            current = _changeable(tx, endpoint)
-            base = _served_config(tx, current)
-            spec = promote_variant(base, name=_free_config_name(tx, endpoint, current), variant=variant)
+            current = get_changeable(tx, endpoint)
+            base = get_serving(tx, current)
+            spec = promote_variant(base, name=choose_config_name(tx, endpoint, current), variant=variant)
             if len(base.production_variants) == 1 and base.production_variants[0].variant_name == variant:
                 return current  # it has all traffic already
-            _check_approval(tx, replace(spec, shadow_production_variants=()), serving=None)
-            _create_config(tx, replace(spec, tags=(MADE_BY,)))
-            wished = _wish(tx, current, spec.endpoint_config_name, {}, f"promote {variant}")
+            check_approval(tx, replace(spec, shadow_production_variants=()), serving=None)
+            create_config(tx, replace(spec, tags=(MADE_BY,)))
+            wished = change_endpoint(tx, current, spec.endpoint_config_name, {}, f"promote {variant}")
         self._wake()
         return wished
 
@@ -342,7 +347,7 @@ class Endpoints:
         """
         with self._records.transaction(principal=principal) as tx:
             current: Endpoint = tx.get(Kind.ENDPOINT, endpoint)
-            _check_not_deleting(current)
+            check_not_deleting(current)
             under_way = not current.settled
             notes = current.modelport
             goal = current.status.endpoint_config_name if under_way else notes.previous_config
@@ -357,152 +362,8 @@ class Endpoints:
                 if under_way
                 else notes.previous_weights
             )
-            _check_approval(tx, config.spec, serving=_serving(tx, current))
+            check_approval(tx, config.spec, serving=find_serving(tx, current))
             status = EndpointStatus.ROLLING_BACK if under_way else EndpointStatus.UPDATING
-            wished = _wish(tx, current, goal, weights, f"roll back to config {goal}", status)
+            wished = change_endpoint(tx, current, goal, weights, f"roll back to config {goal}", status)
         self._wake()
         return wished
-
-
-def _changeable(tx: Transaction, name: str) -> Endpoint:
-    """Return an endpoint that may get a new wish."""
-    endpoint: Endpoint = tx.get(Kind.ENDPOINT, name)
-    _check_not_deleting(endpoint)
-    if not endpoint.settled:
-        raise Conflict(
-            f"endpoint {name!r} is {endpoint.status.endpoint_status.value}: an earlier change is under way",
-            hint=f"wait for it, or go back: modelport rollback {name}",
-        )
-    return endpoint
-
-
-def _check_not_deleting(endpoint: Endpoint) -> None:
-    if endpoint.modelport.deleting:
-        raise Conflict(
-            f"endpoint {endpoint.name!r} is being deleted", hint="wait until it is gone, then create it anew"
-        )
-
-
-def _serving(tx: Transaction, endpoint: Endpoint) -> EndpointConfigSpec | None:
-    """Return the config that serves now, None when nothing does."""
-    if endpoint.status.endpoint_status is EndpointStatus.FAILED:
-        return None
-    name = endpoint.status.endpoint_config_name
-    config: EndpointConfig | None = None if name is None else tx.find(Kind.ENDPOINT_CONFIG, name)
-    return None if config is None else config.spec
-
-
-def _served_config(tx: Transaction, endpoint: Endpoint) -> EndpointConfigSpec:
-    config = _serving(tx, endpoint)
-    if config is None:
-        raise Conflict(
-            f"endpoint {endpoint.name!r} serves nothing",
-            hint=f"deploy a version to it: modelport deploy NAME:VERSION --endpoint {endpoint.name}",
-        )
-    return config
-
-
-def _wish(
-    tx: Transaction,
-    endpoint: Endpoint,
-    config: str,
-    weights: Mapping[str, float],
-    told: str,
-    status: EndpointStatus = EndpointStatus.UPDATING,
-) -> Endpoint:
-    """Write a new wish for an existing endpoint."""
-    wished = replace(
-        endpoint,
-        spec=replace(endpoint.spec, endpoint_config_name=config),
-        status=replace(
-            endpoint.status,
-            endpoint_status=status,
-            failure_reason=None,
-            production_variants=tuple(
-                replace(item, desired_weight=weights.get(item.variant_name, item.desired_weight))
-                for item in endpoint.status.production_variants
-            ),
-        ),
-        modelport=replace(endpoint.modelport, weights=dict(weights)),
-        generation=endpoint.generation + 1,
-        modified_at=tx.now,
-    )
-    tx.put(wished)
-    tx.event("update", Kind.ENDPOINT, endpoint.name, told)
-    return wished
-
-
-def _create_endpoint(
-    tx: Transaction, spec: EndpointSpec, config: EndpointConfigSpec, told: str | None = None
-) -> Endpoint:
-    weights = weights_of(config, {})
-    endpoint: Endpoint = Resource(
-        kind=Kind.ENDPOINT,
-        name=spec.endpoint_name,
-        parent=None,
-        spec=spec,
-        status=EndpointState(
-            endpoint_status=EndpointStatus.CREATING,
-            production_variants=tuple(VariantSummary(name, 0.0, weight) for name, weight in weights.items()),
-        ),
-        modelport=EndpointNotes(),
-        generation=1,
-        observed_generation=0,
-        created_at=tx.now,
-        modified_at=tx.now,
-    )
-    tx.create(endpoint)
-    tx.event("create", Kind.ENDPOINT, endpoint.name, told or f"config {spec.endpoint_config_name}")
-    return endpoint
-
-
-def _create_config(tx: Transaction, spec: EndpointConfigSpec) -> EndpointConfig:
-    config: EndpointConfig = Resource(
-        kind=Kind.ENDPOINT_CONFIG,
-        name=spec.endpoint_config_name,
-        parent=None,
-        spec=spec,
-        status=Nothing(),
-        modelport=Nothing(),
-        generation=1,
-        observed_generation=1,
-        created_at=tx.now,
-        modified_at=tx.now,
-    )
-    tx.create(config)
-    tx.event("create", Kind.ENDPOINT_CONFIG, config.name)
-    return config
-
-
-def _free_config_name(tx: Transaction, endpoint: str, current: Endpoint | None) -> str:
-    """Return a name for the config of a new wish: the endpoint's, and the wish's number."""
-    number = 1 if current is None else current.generation + 1
-    while True:
-        suffix = f"-config-{number}"
-        name = endpoint[: NAME_LENGTH_MAX - len(suffix)].rstrip("-") + suffix
-        if tx.find(Kind.ENDPOINT_CONFIG, name) is None:
-            return name
-        number += 1
-
-
-def _check_approval(tx: Transaction, config: EndpointConfigSpec, serving: EndpointConfigSpec | None) -> None:
-    """Refuse a config that would newly serve a version that is not approved."""
-    known = set()
-    if serving is not None:
-        known = {item.model_name for item in serving.production_variants + serving.shadow_production_variants}
-    for variant in config.production_variants + config.shadow_production_variants:
-        model: Model = tx.get(Kind.MODEL, variant.model_name)
-        if variant.model_name in known:
-            continue
-        package: ModelPackage | None = tx.find(Kind.MODEL_PACKAGE, model.modelport.model_version)
-        if package is None:
-            raise NotFound(
-                f"model {model.name!r} points at {model.modelport.model_version}, which was deleted",
-                hint="register it again, and make a new config",
-            )
-        status = package.status.model_approval_status
-        if status is not ApprovalStatus.APPROVED:
-            raise Refused(
-                f"{package.name} is {status.value}, expected Approved",
-                hint=f"modelport approve {package.name}",
-            )

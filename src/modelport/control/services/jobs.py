@@ -10,7 +10,7 @@ from pathlib import Path
 from modelport.control.job_folder import read_log, read_progress
 from modelport.control.services.models import check_approved, find_or_create_model
 from modelport.control.services.page import Page, bounded
-from modelport.control.services.registry import resolve
+from modelport.control.services.references import resolve
 from modelport.control.work import ENDPOINT, MONITOR, SINCE, TASK, UNTIL, format_of
 from modelport.domain.endpoint import Endpoint, EndpointConfig
 from modelport.domain.errors import Conflict, InvalidInput, NotFound

@@ -8,9 +8,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from modelport.control.services.page import Page, bounded
-from modelport.domain.endpoint import Endpoint, EndpointConfig
+from modelport.control.services.references import (
+    check_no_job_uses,
+    endpoints_using,
+    resolve,
+    tell_aliases,
+)
 from modelport.domain.errors import Conflict, Corrupted, InvalidInput, NotFound
-from modelport.domain.job import TransformJob
 from modelport.domain.names import VersionReference, check_name
 from modelport.domain.registry import (
     ApprovalStatus,
@@ -253,7 +257,7 @@ class Registry:
         with self._records.transaction(principal=principal) as tx:
             owner: ModelPackageGroup = tx.get(Kind.MODEL_PACKAGE_GROUP, group)
             if alias not in owner.modelport.aliases:
-                raise NotFound(f"{group} has no alias {alias!r}", hint=_known_aliases(owner))
+                raise NotFound(f"{group} has no alias {alias!r}", hint=tell_aliases(owner))
             aliases = {name: version for name, version in owner.modelport.aliases.items() if name != alias}
             owner = replace(owner, modelport=replace(owner.modelport, aliases=aliases), modified_at=tx.now)
             tx.put(owner)
@@ -339,70 +343,6 @@ class Registry:
         return proof if isinstance(proof, dict) else {}
 
 
-def resolve(tx: Transaction, reference: VersionReference) -> ModelPackage:
-    """Return the version a reference points at, within a transaction.
-
-    Raises:
-        NotFound: There is no such group, version or alias; says which versions there are.
-    """
-    owner: ModelPackageGroup = tx.get(Kind.MODEL_PACKAGE_GROUP, reference.group)
-    if reference.version is not None:
-        version = reference.version
-    elif reference.alias is not None:
-        if reference.alias not in owner.modelport.aliases:
-            raise NotFound(f"{owner.name} has no alias {reference.alias!r}", hint=_known_aliases(owner))
-        version = owner.modelport.aliases[reference.alias]
-    else:
-        versions = [
-            item.status.model_package_version for item in tx.all(Kind.MODEL_PACKAGE, parent=owner.name)
-        ]
-        if not versions:
-            raise NotFound(
-                f"group {owner.name!r} has no versions",
-                hint=f"register one: modelport register PATH --name {owner.name}",
-            )
-        version = max(versions)
-    return tx.get(Kind.MODEL_PACKAGE, f"{owner.name}:{version}")
-
-
-def endpoints_using(tx: Transaction, models: Sequence[str]) -> list[str]:
-    """Return the names of endpoints whose wished or serving config has one of these Models."""
-    wanted = set(models)
-    users = []
-    for endpoint in tx.all(Kind.ENDPOINT):
-        for name in config_names(endpoint):
-            config: EndpointConfig | None = tx.find(Kind.ENDPOINT_CONFIG, name)
-            if config is None:
-                continue
-            variants = config.spec.production_variants + config.spec.shadow_production_variants
-            if wanted & {variant.model_name for variant in variants}:
-                users.append(endpoint.name)
-                break
-    return users
-
-
-def check_no_job_uses(tx: Transaction, models: Sequence[str]) -> None:
-    """Refuse to take away Models that a batch job needs when it has to start again.
-
-    Raises:
-        Conflict: A job that has not ended uses one of them.
-    """
-    for name in tx.unsettled(Kind.TRANSFORM_JOB):
-        job: TransformJob = tx.get(Kind.TRANSFORM_JOB, name)
-        if job.spec.model_name in models:
-            raise Conflict(
-                f"model {job.spec.model_name!r} is used by job {name!r}",
-                hint=f"wait until it has ended, or: modelport stop {name}",
-            )
-
-
-def config_names(endpoint: Endpoint) -> set[str]:
-    """Return the configs an endpoint serves or wishes for."""
-    return {endpoint.spec.endpoint_config_name} | (
-        {endpoint.status.endpoint_config_name} if endpoint.status.endpoint_config_name else set()
-    )
-
-
 def _create_group(
     tx: Transaction, name: str, description: str | None, tags: Sequence[Tag]
 ) -> ModelPackageGroup:
@@ -421,8 +361,3 @@ def _create_group(
     tx.create(group)
     tx.event("create", Kind.MODEL_PACKAGE_GROUP, name, description or "")
     return group
-
-
-def _known_aliases(owner: ModelPackageGroup) -> str:
-    known = ", ".join(sorted(owner.modelport.aliases))
-    return f"it has: {known}" if known else f"set one: modelport alias {owner.name}:VERSION ALIAS"

@@ -1,0 +1,219 @@
+"""Writing wishes about endpoints: what each kind of wish checks and changes, within its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from modelport.control.services.models import check_approved
+from modelport.domain.endpoint import (
+    Endpoint,
+    EndpointConfig,
+    EndpointConfigSpec,
+    EndpointNotes,
+    EndpointSpec,
+    EndpointState,
+    EndpointStatus,
+    VariantSummary,
+)
+from modelport.domain.errors import Conflict, NotFound
+from modelport.domain.names import NAME_LENGTH_MAX
+from modelport.domain.planning.traffic import weights_of
+from modelport.domain.registry import Model, ModelPackage
+from modelport.domain.resource import Kind, Nothing, Resource, Tag
+from modelport.stores.records.transaction import Transaction
+
+MADE_BY = Tag("modelport:made-by", "deploy")
+"""Marks a config that a deploy, promote or rollback made; once nothing points at it, retention removes it."""
+
+
+def get_changeable(tx: Transaction, name: str) -> Endpoint:
+    """Return an endpoint that may get a new wish.
+
+    Raises:
+        NotFound: There is none of that name.
+        Conflict: An earlier wish is under way, or it is being deleted.
+    """
+    endpoint: Endpoint = tx.get(Kind.ENDPOINT, name)
+    check_not_deleting(endpoint)
+    if not endpoint.settled:
+        raise Conflict(
+            f"endpoint {name!r} is {endpoint.status.endpoint_status.value}: an earlier change is under way",
+            hint=f"wait for it, or go back: modelport rollback {name}",
+        )
+    return endpoint
+
+
+def check_not_deleting(endpoint: Endpoint) -> None:
+    """Refuse a wish for an endpoint that is going.
+
+    Raises:
+        Conflict: It is being deleted.
+    """
+    if endpoint.modelport.deleting:
+        raise Conflict(
+            f"endpoint {endpoint.name!r} is being deleted", hint="wait until it is gone, then create it anew"
+        )
+
+
+def find_serving(tx: Transaction, endpoint: Endpoint) -> EndpointConfigSpec | None:
+    """Return the config that serves now, None when nothing does."""
+    if endpoint.status.endpoint_status is EndpointStatus.FAILED:
+        return None
+    name = endpoint.status.endpoint_config_name
+    config: EndpointConfig | None = None if name is None else tx.find(Kind.ENDPOINT_CONFIG, name)
+    return None if config is None else config.spec
+
+
+def get_serving(tx: Transaction, endpoint: Endpoint) -> EndpointConfigSpec:
+    """Return the config that serves now.
+
+    Raises:
+        Conflict: Nothing does.
+    """
+    config = find_serving(tx, endpoint)
+    if config is None:
+        raise Conflict(
+            f"endpoint {endpoint.name!r} serves nothing",
+            hint=f"deploy a version to it: modelport deploy NAME:VERSION --endpoint {endpoint.name}",
+        )
+    return config
+
+
+def change_endpoint(
+    tx: Transaction,
+    endpoint: Endpoint,
+    config: str,
+    weights: Mapping[str, float],
+    told: str,
+    status: EndpointStatus = EndpointStatus.UPDATING,
+) -> Endpoint:
+    """Write a new wish for an existing endpoint, with its event.
+
+    Args:
+        tx: Of the wish.
+        endpoint: As it is.
+        config: The config wished for.
+        weights: Weights on top of the config's own.
+        told: What the event says.
+        status: Where it stands until the wish has come true.
+
+    Returns:
+        The endpoint, of the next generation.
+    """
+    wished = replace(
+        endpoint,
+        spec=replace(endpoint.spec, endpoint_config_name=config),
+        status=replace(
+            endpoint.status,
+            endpoint_status=status,
+            failure_reason=None,
+            production_variants=tuple(
+                replace(item, desired_weight=weights.get(item.variant_name, item.desired_weight))
+                for item in endpoint.status.production_variants
+            ),
+        ),
+        modelport=replace(endpoint.modelport, weights=dict(weights)),
+        generation=endpoint.generation + 1,
+        modified_at=tx.now,
+    )
+    tx.put(wished)
+    tx.event("update", Kind.ENDPOINT, endpoint.name, told)
+    return wished
+
+
+def create_endpoint(
+    tx: Transaction, spec: EndpointSpec, config: EndpointConfigSpec, told: str | None = None
+) -> Endpoint:
+    """Write the first wish for an endpoint, with its event.
+
+    Args:
+        tx: Of the wish.
+        spec: The wish.
+        config: The config it names.
+        told: What the event says; None: the config's name.
+
+    Raises:
+        Conflict: The name is taken.
+    """
+    weights = weights_of(config, {})
+    endpoint: Endpoint = Resource(
+        kind=Kind.ENDPOINT,
+        name=spec.endpoint_name,
+        parent=None,
+        spec=spec,
+        status=EndpointState(
+            endpoint_status=EndpointStatus.CREATING,
+            production_variants=tuple(VariantSummary(name, 0.0, weight) for name, weight in weights.items()),
+        ),
+        modelport=EndpointNotes(),
+        generation=1,
+        observed_generation=0,
+        created_at=tx.now,
+        modified_at=tx.now,
+    )
+    tx.create(endpoint)
+    tx.event("create", Kind.ENDPOINT, endpoint.name, told or f"config {spec.endpoint_config_name}")
+    return endpoint
+
+
+def create_config(tx: Transaction, spec: EndpointConfigSpec) -> EndpointConfig:
+    """Write a config, with its event.
+
+    Raises:
+        Conflict: The name is taken.
+    """
+    config: EndpointConfig = Resource(
+        kind=Kind.ENDPOINT_CONFIG,
+        name=spec.endpoint_config_name,
+        parent=None,
+        spec=spec,
+        status=Nothing(),
+        modelport=Nothing(),
+        generation=1,
+        observed_generation=1,
+        created_at=tx.now,
+        modified_at=tx.now,
+    )
+    tx.create(config)
+    tx.event("create", Kind.ENDPOINT_CONFIG, config.name)
+    return config
+
+
+def choose_config_name(tx: Transaction, endpoint: str, current: Endpoint | None) -> str:
+    """Return a name for the config of a new wish: the endpoint's, and the wish's number."""
+    number = 1 if current is None else current.generation + 1
+    while True:
+        suffix = f"-config-{number}"
+        name = endpoint[: NAME_LENGTH_MAX - len(suffix)].rstrip("-") + suffix
+        if tx.find(Kind.ENDPOINT_CONFIG, name) is None:
+            return name
+        number += 1
+
+
+def check_approval(tx: Transaction, config: EndpointConfigSpec, serving: EndpointConfigSpec | None) -> None:
+    """Refuse a config that would newly serve a version that is not approved.
+
+    Args:
+        tx: Of the wish.
+        config: What is wished for.
+        serving: What serves now, whose versions are not asked about again; None: nothing does.
+
+    Raises:
+        NotFound: A Model, or the version it points at, is gone.
+        Refused: A version is not approved.
+    """
+    known = set()
+    if serving is not None:
+        known = {item.model_name for item in serving.production_variants + serving.shadow_production_variants}
+    for variant in config.production_variants + config.shadow_production_variants:
+        model: Model = tx.get(Kind.MODEL, variant.model_name)
+        if variant.model_name in known:
+            continue
+        package: ModelPackage | None = tx.find(Kind.MODEL_PACKAGE, model.modelport.model_version)
+        if package is None:
+            raise NotFound(
+                f"model {model.name!r} points at {model.modelport.model_version}, which was deleted",
+                hint="register it again, and make a new config",
+            )
+        check_approved(package)
