@@ -86,8 +86,6 @@ class Day:
         """Register a version."""
         files = truthful_bundle(version)
         try:
-            digest = {name: self.stage.put([content]) for name, content in files.items()}
-            assert digest
             reference = self.stage.register(self.name, files)
         except httpx.TransportError:
             self.wait_for(lambda: False)
@@ -196,12 +194,12 @@ class Day:
         self.promises["endpoint"] = lambda: None
         self.ask("DELETE", f"/endpoints/{self.name}")
         self.promises["endpoint"] = self.check_removed
-        self.wait_for(self.is_removed)
+        self.wait_for(lambda: self.is_removed(self.ask))
 
-    def is_removed(self) -> bool:
-        items = self.stage.ask("GET", "/endpoints?limit=100")["items"]
+    def is_removed(self, ask: Callable[[str, str], Any]) -> bool:
+        items = ask("GET", "/endpoints?limit=100")["items"]
         return self.name not in [item["name"] for item in items]
 
     def check_removed(self) -> None:
-        wait_for(self.is_removed, 20.0, what="the endpoint's end")
+        wait_for(lambda: self.is_removed(self.stage.ask), 20.0, what="the endpoint's end")
         assert self.stage.invoke(self.name, [ROW]).status_code == 400
