@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.errors import CheckFailed
-from modelport.domain.signature import Signature
+from modelport.domain.signature import Feature, Signature
 from modelport.evaluation.probes import Origin, Probes
 from modelport.formats.conversion import Original
 from modelport.sdk.coding import Coded, code
@@ -39,16 +39,23 @@ class Asked:
         coded: The same rows as the serving graph takes them.
         answered: How many rows at the front the original answered.
         answers: Its answers to those.
+        stricter: Features of which the signature refuses numbers, beyond all that the example holds, that
+            the original would still answer.
     """
 
     probes: Probes
     coded: Coded
     answered: int
     answers: Any
+    stricter: tuple[str, ...] = ()
 
 
 def ask_original(signature: Signature, original: Original, probes: Probes) -> Asked:
     """Return the original's answers, after checking that it refuses what the signature refuses.
+
+    The signature may be stricter about numbers far from all training data: where several features meet in
+    one number, or a logarithm in front of a tree turns what it cannot take into a missing value, no range of
+    a single feature says exactly which rows overflow. Then it refuses a little early, and the proof says so.
 
     Args:
         signature: The model's.
@@ -68,14 +75,16 @@ def ask_original(signature: Signature, original: Original, probes: Probes) -> As
     with quiet():
         answers = _answer_all(original, probes, fine)
         refused = _one_of_each(signature, probes, coded)
-        for row in refused:
-            _expect_refusal(signature, original, probes, coded, int(row))
-    kept = np.concatenate([fine, refused])
+        stricter = np.array(
+            [_is_stricter(signature, original, probes, coded, int(row)) for row in refused], dtype=np.bool_
+        )
+    kept = np.concatenate([fine, refused[~stricter]])
     return Asked(
         probes.take(kept),
         Coded(coded.matrix[kept], coded.refused[kept], coded.refuser[kept]),
         len(fine),
         answers,
+        tuple(signature.features[at].name for at in np.unique(coded.refuser[refused[stricter]])),
     )
 
 
@@ -143,17 +152,33 @@ def _one_of_each(signature: Signature, probes: Probes, coded: Coded) -> NDArray[
     return rows[::step]
 
 
-def _expect_refusal(signature: Signature, original: Original, probes: Probes, coded: Coded, row: int) -> None:
+def _is_stricter(signature: Signature, original: Original, probes: Probes, coded: Coded, row: int) -> bool:
+    """Return whether the original answers a row that the signature refuses.
+
+    Raises:
+        CheckFailed: It does, and what is refused is not a number beyond all that the example holds.
+    """
     try:
         original.answer(original.build(probes.take(np.array([row])).columns))
     except Exception:  # noqa: BLE001 - each model refuses in its own words
-        return
+        return False
     feature = signature.features[int(coded.refuser[row])]
+    value = probes.columns[feature.name][row]
+    if _is_beyond(feature, value):
+        return True
     raise CheckFailed(
         f"the original answers a row that its signature refuses, for its feature {feature.name!r}:\n"
         + _tell_values(probes, row),
         hint="report this model to modelport: its signature is too narrow",
     )
+
+
+def _is_beyond(feature: Feature, value: Any) -> bool:
+    """Return whether a value is a number outside of what the example holds."""
+    if not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
+        return False
+    low, high = feature.seen_min, feature.seen_max
+    return low is not None and high is not None and not low <= value <= high
 
 
 def _tell_values(probes: Probes, row: int) -> str:

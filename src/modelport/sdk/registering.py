@@ -42,6 +42,7 @@ from modelport.wire.signature import encode_signature
 SINGLE_ROWS = 16  # rows also asked one at a time: graphs may take another path for one row
 BASELINE_ROWS_MAX = 200_000
 ORDINARY_GROWTH_MAX = 1e6
+STRICTER = "{} refuses numbers, far beyond the example's, that the original would still answer"
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "pandas")
 
 
@@ -185,7 +186,7 @@ def prove(
         refused=len(asked.probes) - asked.answered,
         float32=tuple(conversion.float32),
         example_data=example_data,
-        notes=tuple(notes),
+        notes=(*notes, *map(STRICTER.format, asked.stricter)),
         versions=versions(),
         hashes={name: digest_of(content) for name, content in files.items()}
         | {"example": _example_hash(signature, example)},

@@ -104,6 +104,17 @@ def test_a_signature_narrower_than_the_original_is_found():
         prove(linear_conversion(check=lambda _rows: None), EXAMPLE)
 
 
+def test_a_signature_stricter_far_from_the_example_is_noted():
+    def check(rows):
+        if np.isnan(rows).any():
+            raise ValueError("NaN")
+
+    bundle = prove(linear_conversion(check=check), EXAMPLE)
+    assert [note.split()[0] for note in bundle.proof.notes] == ["distance", "hour"]
+    assert "beyond the example's" in bundle.proof.notes[0]
+    assert verify_bundle(bundle).refused == bundle.proof.refused == 2
+
+
 def test_an_example_that_the_model_refuses_is_explained():
     bad = {name: np.full(5, np.nan) for name in EXAMPLE}
     with pytest.raises(CheckFailed, match="every row"):
