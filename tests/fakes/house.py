@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 import threading
@@ -392,6 +393,8 @@ def _places(table: RouteTable) -> set[tuple[str, str, str]]:
 @cache
 def _fresh_database() -> Path:
     """Return a database with all migrations: applying them takes longer than most tests."""
-    path = Path(tempfile.mkdtemp(prefix="modelport-test-")) / "fresh.db"
+    folder = Path(tempfile.mkdtemp(prefix="modelport-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / "fresh.db"
     Records(sqlite_url(path), HandClock()).close()
     return path
