@@ -6,8 +6,10 @@ transaction, a route file, a message to the workers, a call of the engine), unti
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,16 @@ from modelport.settings import HomeLayout
 from modelport.wire.jobs import JobResult
 
 EFFECTS_MAX = 200
+MEMORY = Path("/dev/shm")
 Step = Callable[[House], object]
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """Yield a folder in memory where there is one: what dies here is a process, not the machine."""
+    where = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="modelport-test-", dir=where) as folder:
+        yield Path(folder)
 
 
 class Story:
@@ -178,12 +189,12 @@ STORIES = {  # what is done in peace, then what control may die in
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_endpoint_story_ends_the_same_wherever_control_died(tmp_path: Path, name: str) -> None:
+def test_endpoint_story_ends_the_same_wherever_control_died(in_memory: Path, name: str) -> None:
     harmful = "harmful" in name
     peaceful, dangerous = STORIES[name]
-    before = Story(tmp_path / "before", harmful=harmful)
+    before = Story(in_memory / "before", harmful=harmful)
     before.live(peaceful)
-    undisturbed = Story(tmp_path / "undisturbed", before=before)
+    undisturbed = Story(in_memory / "undisturbed", before=before)
     undisturbed.live(dangerous, at=-1)
     effects = undisturbed.saboteur.effects
     expected = undisturbed.end()
@@ -191,7 +202,7 @@ def test_endpoint_story_ends_the_same_wherever_control_died(tmp_path: Path, name
     at = 0
     while True:
         at += 1
-        story = Story(tmp_path / str(at), before=before)
+        story = Story(in_memory / str(at), before=before)
         story.live(dangerous, at=at)
         assert story.end() == expected, f"after a crash at effect {at}"
         if story.saboteur.effects < at:
@@ -226,20 +237,20 @@ def _let_it_end(house: House) -> None:
         house.engine.finish(house.layout.jobs / "score", JobResult("Completed"))
 
 
-def test_job_story_ends_the_same_wherever_control_died(tmp_path: Path) -> None:
+def test_job_story_ends_the_same_wherever_control_died(in_memory: Path) -> None:
     steps = [
         SERVING[0],
         (_transform, _is_wished),
         (_let_it_end, lambda house: (house.layout.jobs / "score" / "result.json").exists()),
     ]
-    undisturbed = Story(tmp_path / "undisturbed")
+    undisturbed = Story(in_memory / "undisturbed")
     undisturbed.live(steps)
     expected = undisturbed.end()
     assert expected["jobs"] == {"score": "Completed"}
     at = 0
     while True:
         at += 1
-        story = Story(tmp_path / str(at))
+        story = Story(in_memory / str(at))
         story.live(steps, at=at)
         assert story.end() == expected, f"after a crash at effect {at}"
         assert story.engine.started == ["score"], "a job that lives is found again, not started twice"
