@@ -226,14 +226,15 @@ def read_labels(path: Path) -> list[Any]:
 
 
 def tell_proof(version: ModelVersion) -> str:
-    """Return in a line what was proven of a version."""
+    """Return what was proven of a version in a line, and a line for each note of the proof."""
     proof = version.proof
     if "rows" not in proof:
         return "not proven"
-    return (
+    measured = (
         f"proven on {proof['rows']:,} rows: largest difference {proof['max_absolute']:.3g} "
         f"(bar {proof.get('bar', 'unknown')}), {proof['flips']} label flips"
     )
+    return "\n".join([measured, *(f"note: {note}" for note in proof.get("notes", ()))])
 
 
 def _facts(version: ModelVersion) -> dict[str, Any]:
