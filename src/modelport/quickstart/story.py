@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import modelport as mp
-from modelport.quickstart.flights import CATEGORIES, FEATURES, TARGET, UNITS, load_flights
+from modelport.quickstart.flights import CATEGORIES, FEATURES, TARGET, UNITS, airline, load_flights
 from modelport.sdk.default import using
 
 if TYPE_CHECKING:
@@ -191,9 +191,10 @@ def ask_about_one(endpoint: mp.Endpoint, flights: pd.DataFrame) -> str:
     evening = flights[(flights["month"] == BATCH_MONTHS[0]) & (flights["hour"] == 19)].iloc[[0]]
     flight = evening.iloc[0]
     reply = endpoint.predict(evening[list(FEATURES)])
-    chance = reply.probabilities[0][reply.classes.index("late")]
+    chance = reply.to_frame()["probability_late"].iloc[0]
     return (
-        f"The {flight['hour']} o'clock {flight['carrier']} flight {flight['origin']} to {flight['dest']} "
+        f"The {flight['hour']} o'clock flight of {airline(flight['carrier'])} from {flight['origin']} "
+        f"to {flight['dest']} "
         f"will be {reply.predictions[0]}: the chance of being more than 15 minutes late is {chance:.0%} "
         f"(answered by {reply.model_version}; it was {flight[TARGET]})."
     )
