@@ -21,6 +21,7 @@ from modelport.supervisor.listeners import bind_listener, listener_url
 from modelport.wire.feed import active_file, encode_routes, route_file
 
 OLD_REVISIONS = 30
+CRASHED = "killed by SIGKILL"
 CONTROL = "control"
 WORKER = "inference-0"
 
@@ -72,7 +73,7 @@ class Stage(Platform):
         self._running[name] = child
         if wait:
             wait_for(lambda: child.said_ready() or child.ended(), START_TIMEOUT_S, what=f"{name} ready")
-            assert crash_at or not child.ended(), self.logs()
+            assert not child.ended() or (crash_at and child.ended() == CRASHED), self.logs()
 
     def end(self, name: str) -> None:
         """Kill a process."""
@@ -90,4 +91,6 @@ class Stage(Platform):
     def died(self, name: str) -> bool:
         """Return whether a process was killed by its crash point."""
         child = self._running.get(name)
-        return child is not None and child.ended() == "killed by SIGKILL"
+        how = child.ended() if child is not None else None
+        assert how in (None, CRASHED), f"{name} ended by itself ({how}): {self.logs()}"
+        return how == CRASHED
