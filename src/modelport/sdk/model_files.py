@@ -135,6 +135,7 @@ def bundle_from_file(
         labels=None if labels is None else tuple(labels),
         units=dict(units or {}),
         example_data=example_data,
+        path=sandbox.import_path(),
     )
     return _build_apart(task, rows, isolation or sandbox.find_isolation())
 

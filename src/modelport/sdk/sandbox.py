@@ -180,8 +180,16 @@ def read_out(outbox: int, name: str, bytes_max: int) -> bytes | None:
     return content
 
 
+def import_path() -> tuple[str, ...]:
+    """Return the folders that modules are found in, without those that would show the user's whole home."""
+    home = Path.home()
+    return tuple(
+        entry for entry in sys.path if entry and Path(entry).is_dir() and not home.is_relative_to(entry)
+    )
+
+
 def _bubblewrap(inbox: Path, outbox: Path, readable: Sequence[Path]) -> list[str]:
-    libraries = [sys.prefix, sys.base_prefix, *(entry for entry in sys.path if entry)]
+    libraries = [sys.prefix, sys.base_prefix, *import_path()]
     seen = dict.fromkeys(path for path in (*SYSTEM_FOLDERS, *libraries) if Path(path).exists())
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
