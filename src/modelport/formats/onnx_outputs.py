@@ -15,6 +15,7 @@ from modelport.domain.signature import Output, Task, Value
 from modelport.formats.conversion import Answers
 
 SUM_TOLERANCE = 1e-4  # float32 probabilities of many classes
+_WHOLE = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,11 @@ class Back:
                 f"{name!r} gives labels with {', '.join([*zipped, *floats])}, expected probabilities",
                 hint="export it with labels and probabilities only",
             )
-        words = _class_words(model)
-        if not words and scores is not None and scores not in zipped:
+        words = _class_words(model) or _looked_up_words(model, texts[0])
+        said = set(arrays[texts[0]].reshape(-1).tolist())
+        if not words and labels is not None and said <= set(labels):
+            words = tuple(labels)
+        if not words and arrays[texts[0]].dtype.kind in "iu" and scores is not None and scores not in zipped:
             width = arrays[scores].reshape(len(arrays[scores]), -1).shape[1]
             words = tuple(range(max(2, width)))
         if not words and labels is not None:
@@ -104,6 +108,12 @@ class Back:
         if not words:
             raise ConversionFailed(
                 f"{name!r} gives labels and does not tell which there are", hint="list them: --labels FILE"
+            )
+        if not said <= set(words):
+            raise ConversionFailed(
+                f"{name!r} gives the label {min(said - set(words), key=str)!r}, expected one of "
+                + ", ".join(repr(word) for word in words[:10]),
+                hint="list its labels in the order of its scores: --labels FILE",
             )
         shown = _renamed(words, labels)
         single = scores is not None and scores not in zipped and arrays[scores].size == len(arrays[scores])
@@ -169,6 +179,22 @@ def _class_words(model: onnx.ModelProto) -> tuple[Value, ...]:
                         value.decode() if isinstance(value, bytes) else int(value) for value in values
                     )
     return ()
+
+
+def _looked_up_words(model: onnx.ModelProto, output: str) -> tuple[Value, ...]:
+    """Return the classes of a label that is looked up in a list by its place, as skl2onnx writes doubles."""
+    makers = {made: node for node in model.graph.node for made in node.output}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    node = makers.get(output)
+    while node is not None and node.op_type in ("Cast", "Flatten", "Identity", "Reshape", "Squeeze"):
+        node = makers.get(node.input[0])
+    if node is None or node.op_type not in ("ArrayFeatureExtractor", "Gather"):
+        return ()
+    table = constants.get(node.input[0])
+    if table is None or table.data_type not in (onnx.TensorProto.STRING, *_WHOLE):
+        return ()
+    values = onnx.numpy_helper.to_array(table).reshape(-1).tolist()
+    return tuple(value.decode() if isinstance(value, bytes) else value for value in values)
 
 
 def _renamed(words: tuple[Value, ...], labels: Sequence[Value] | None) -> tuple[Value, ...]:

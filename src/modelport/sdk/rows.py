@@ -73,6 +73,8 @@ Encode = Callable[[int, int], Body]
 
 def _plan(rows: Any) -> tuple[int, bool, Encode]:
     """Return how many rows there are, whether the first piece must be small, and how to write a piece."""
+    if _is_frame(rows) and not any(isinstance(name, str) for name in rows.columns):
+        return _array(rows.to_numpy())  # scikit-learn, too, takes columns without names by position
     if _is_frame(rows):
         names = _names(list(rows.columns))
         return _table(len(rows), names, [rows.iloc[:, place] for place in range(len(names))], _series_values)

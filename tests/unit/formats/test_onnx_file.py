@@ -147,6 +147,74 @@ def test_labels_in_words(tmp_path, zipmap, ml_opset):
     np.testing.assert_array_equal(found["probabilities"], conversion.original.answer(rows).probabilities)
 
 
+def looked_up(path, classes):
+    """Write a classifier as skl2onnx writes those of doubles: the label is looked up by its place."""
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["scores"], axis=1),
+        helper.make_node("ArgMax", ["x"], ["place"], axis=1, keepdims=0),
+        helper.make_node("ArrayFeatureExtractor", ["classes", "place"], ["found"], domain="ai.onnx.ml"),
+        helper.make_node("Reshape", ["found", "flat"], ["label"]),
+    ]
+    element = STRING if isinstance(classes[0], bytes) else INT64
+    outputs = [("label", element, ["N"]), ("scores", FLOAT, ["N", 2])]
+    words = helper.make_tensor("classes", element, [2], classes)
+    constants = {"classes": words, "flat": np.array([-1])}
+    return write(path, nodes, [("x", FLOAT, ["N", 2])], outputs, constants, ml_opset=1)
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "shown"),
+    [
+        ([b"late", b"on time"], None, ("late", "on time")),
+        ([b"late", b"on time"], ["no", "yes"], ("no", "yes")),
+        ([7, 3], None, (7, 3)),
+    ],
+)
+def test_labels_looked_up_by_their_place(tmp_path, classes, labels, shown):
+    rows = np.array([[3.0, 1.0], [1.0, 3.0]])
+    conversion = convert_file(looked_up(tmp_path / "m.onnx", classes), rows, labels=labels)
+    assert conversion.signature.output.labels == shown
+    assert conversion.original.answer(rows).label.tolist() == [0, 1]
+    assert serve(conversion, rows)["label"].tolist() == [0, 1]
+
+
+def test_a_label_that_no_list_names(tmp_path):
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["scores"], axis=1),
+        helper.make_node("ArgMax", ["x"], ["place"], axis=1, keepdims=0),
+        helper.make_node("Add", ["place", "five"], ["label"]),
+    ]
+    outputs = [("label", INT64, ["N"]), ("scores", FLOAT, ["N", 2])]
+    path = write(
+        tmp_path / "m.onnx", nodes, [("x", FLOAT, ["N", 2])], outputs, {"five": np.array([5], dtype=np.int64)}
+    )
+    rows = np.array([[3.0, 1.0], [1.0, 3.0]])
+    with pytest.raises(ConversionFailed, match="gives the label 5, expected one of 0, 1") as caught:
+        convert_file(path, rows)
+    assert "--labels" in (caught.value.hint or "")
+    conversion = convert_file(path, rows, labels=[5, 6])
+    assert conversion.original.answer(rows).label.tolist() == [0, 1]
+
+
+def looked_up(tmp_path):
+    """Return a file whose label is a word looked up by its place, as skl2onnx writes double graphs."""
+    nodes = [
+        helper.make_node("ArgMax", ["x"], ["place"], axis=1, keepdims=0),
+        helper.make_node("Gather", ["words", "place"], ["label"]),
+        helper.make_node("Softmax", ["x"], ["p"], axis=1),
+    ]
+    outputs = [("label", STRING, ["N"]), ("p", FLOAT, ["N", 2])]
+    words = helper.make_tensor("words", STRING, [2], [b"late", b"on time"])
+    return write(tmp_path / "m.onnx", nodes, [("x", FLOAT, ["N", 2])], outputs, {"words": words}, ml_opset=3)
+
+
+def test_words_in_a_table_are_the_labels(tmp_path):
+    rows = np.array([[1.0, 0.0], [-1.0, 5.0]])
+    conversion = convert_file(looked_up(tmp_path), rows)
+    assert conversion.signature.output.labels == ("late", "on time")
+    assert serve(conversion, rows)["label"].tolist() == [0, 1]
+
+
 def test_several_outputs_are_several_targets(tmp_path):
     nodes = [helper.make_node("Identity", ["x"], ["a"]), helper.make_node("Neg", ["x"], ["b"])]
     outputs = [("a", FLOAT, ["N", 2]), ("b", FLOAT, ["N", 2])]

@@ -117,6 +117,14 @@ def test_a_matrix_is_sent_bit_for_bit(rows, features, body_bytes):
     np.testing.assert_array_equal(np.concatenate(pieces), matrix)
 
 
+def test_columns_without_names_go_by_position():
+    (body,) = encode_rows(pd.DataFrame([[1.5, 2.0], [np.nan, 4.0]]))
+    assert body.content_type == NPY
+    np.testing.assert_array_equal(np.load(io.BytesIO(body.content)), [[1.5, 2.0], [np.nan, 4.0]])
+    (body,) = encode_rows(pd.DataFrame({0: ["001", None], 1: pd.array([7, None], dtype="Int64")}))
+    assert json.loads(body.content) == {"instances": [["001", 7], [None, None]]}
+
+
 def test_pieces_stay_near_their_size():
     frame = pd.DataFrame({"text": ["x" * 100] * 20_000})
     sizes = [len(body.content) for body in encode_rows(frame, body_bytes=50_000)]
