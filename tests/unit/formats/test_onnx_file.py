@@ -196,25 +196,6 @@ def test_a_label_that_no_list_names(tmp_path):
     assert conversion.original.answer(rows).label.tolist() == [0, 1]
 
 
-def looked_up(tmp_path):
-    """Return a file whose label is a word looked up by its place, as skl2onnx writes double graphs."""
-    nodes = [
-        helper.make_node("ArgMax", ["x"], ["place"], axis=1, keepdims=0),
-        helper.make_node("Gather", ["words", "place"], ["label"]),
-        helper.make_node("Softmax", ["x"], ["p"], axis=1),
-    ]
-    outputs = [("label", STRING, ["N"]), ("p", FLOAT, ["N", 2])]
-    words = helper.make_tensor("words", STRING, [2], [b"late", b"on time"])
-    return write(tmp_path / "m.onnx", nodes, [("x", FLOAT, ["N", 2])], outputs, {"words": words}, ml_opset=3)
-
-
-def test_words_in_a_table_are_the_labels(tmp_path):
-    rows = np.array([[1.0, 0.0], [-1.0, 5.0]])
-    conversion = convert_file(looked_up(tmp_path), rows)
-    assert conversion.signature.output.labels == ("late", "on time")
-    assert serve(conversion, rows)["label"].tolist() == [0, 1]
-
-
 def test_several_outputs_are_several_targets(tmp_path):
     nodes = [helper.make_node("Identity", ["x"], ["a"]), helper.make_node("Neg", ["x"], ["b"])]
     outputs = [("a", FLOAT, ["N", 2]), ("b", FLOAT, ["N", 2])]
