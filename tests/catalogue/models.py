@@ -28,6 +28,8 @@ from sklearn.linear_model import (
     SGDClassifier,
 )
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -37,7 +39,7 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
@@ -305,5 +307,13 @@ CATALOGUE: tuple[Entry, ...] = (
             ),
             HistGradientBoostingClassifier(categorical_features=[0, 1, 2], max_iter=50, random_state=0),
         ),
+    ),
+    # through skl2onnx
+    Entry("GaussianNB", "iris", GaussianNB),
+    Entry("SVC after StandardScaler", "wine", lambda: make_pipeline(StandardScaler(), SVC())),
+    Entry(
+        "MLPClassifier after StandardScaler",
+        "breast cancer",
+        lambda: make_pipeline(StandardScaler(), MLPClassifier((16,), max_iter=400, random_state=0)),
     ),
 )

@@ -261,7 +261,7 @@ class _Judge:
     def _measured(self, found: Comparison, answers: Any) -> Measured:
         ordinary = found
         if self._bar.growth:
-            some = self._allowed <= self._bar.absolute * ORDINARY_GROWTH_MAX
+            some = self._allowed <= self._allowed.min() * ORDINARY_GROWTH_MAX
             ordinary = compare(_some(self._original, some), _some(answers, some), self._allowed[some])
         return Measured(
             rows=found.rows,
