@@ -77,6 +77,14 @@ def _node(op: str) -> Callable[..., str]:
     return lambda graph, *tensors: graph.add(op, *tensors)
 
 
+def _fill(values: Array, fill: Array) -> Array:
+    return np.asarray(np.where(np.isnan(values), fill.astype(values.dtype), values))
+
+
+def _fill_equal(values: Array, wanted: Array, fill: Array) -> Array:
+    return np.asarray(np.where(values == wanted, fill, values))
+
+
 def _write_fill(graph: Graph, tensor: str, fill: str) -> str:
     return graph.add("Where", graph.add("IsNaN", tensor), fill, tensor)
 
@@ -152,8 +160,8 @@ KINDS: dict[str, Kind] = {
     "multiply": Kind(np.multiply, _node("Mul")),
     "divide": Kind(np.divide, _node("Div")),
     "clip": Kind(np.clip, _write_clip),
-    "fill": Kind(lambda x, fill: np.where(np.isnan(x), fill.astype(x.dtype), x), _write_fill),
-    "fill_equal": Kind(lambda x, wanted, fill: np.where(x == wanted, fill, x), _write_fill_equal),
+    "fill": Kind(_fill, _write_fill),
+    "fill_equal": Kind(_fill_equal, _write_fill_equal),
     "is_nan": Kind(np.isnan, _write_is_nan),
     "is_equal": Kind(np.equal, _write_is_equal),
     "absolute": Kind(np.absolute, _node("Abs")),

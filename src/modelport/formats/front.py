@@ -19,10 +19,16 @@ from modelport.domain.errors import ConversionFailed
 from modelport.domain.signature import Feature, FeatureType, Signature, Task, Value
 from modelport.formats.emission import Emission
 from modelport.formats.graph import MATRIX, ML, Graph, Port, array_tensor, text_tensor
+from modelport.formats.tabular import is_missing
 
 OUT_OF_RANGE = float(1 << 40)  # a code that no table has: looking it up is an error
 OUTPUTS = ("predictions", "probabilities")
 MISSING_TEXT = "missing_text"
+NUMPY_TYPES: dict[int, Any] = {
+    int(TensorProto.INT64): np.int64,
+    int(TensorProto.BOOL): np.bool_,
+    int(TensorProto.DOUBLE): np.float64,
+}
 
 
 def serving_model(graph: Graph, signature: Signature, emission: Emission) -> bytes:
@@ -122,7 +128,7 @@ def matrix_of(signature: Signature, columns: Mapping[str, NDArray[Any]]) -> NDAr
         codes = {(isinstance(value, str), value): code for code, value in enumerate(feature.vocabulary)}
         matrix[:, place] = [
             feature.missing_code
-            if value is None or value != value  # noqa: PLR0124 - NaN
+            if is_missing(value)
             else codes.get((isinstance(value, str), value), feature.unknown_code)
             for value in values.tolist()
         ]
@@ -147,16 +153,14 @@ def inputs_of(signature: Signature, columns: Mapping[str, NDArray[Any]]) -> dict
         values = columns[feature.name].tolist()
         element = _element(feature)
         if element == TensorProto.STRING:
-            cells = np.array([absent if _gone(value) else _spelled(value) for value in values], dtype=object)
+            cells = np.array(
+                [absent if is_missing(value) else _spelled(value) for value in values], dtype=object
+            )
         else:
-            dtype = {TensorProto.INT64: np.int64, TensorProto.BOOL: np.bool_}.get(element, np.float64)
-            cells = np.array([np.nan if _gone(value) else value for value in values]).astype(dtype)
+            cells = np.array([np.nan if is_missing(value) else value for value in values])
+            cells = cells.astype(NUMPY_TYPES[element])
         inputs[input_name(feature)] = cells.reshape(-1, 1)
     return inputs
-
-
-def _gone(value: Any) -> bool:
-    return value is None or bool(value != value)  # noqa: PLR0124 - NaN
 
 
 def _spelled(value: Any) -> str:

@@ -173,7 +173,9 @@ class Graph:
 
 def text_tensor(name: str, texts: Sequence[str]) -> onnx.TensorProto:
     """Return strings as a tensor `[len(texts)]`, UTF-8."""
-    return helper.make_tensor(name, TensorProto.STRING, [len(texts)], [text.encode() for text in texts])
+    tensor = onnx.TensorProto(name=name, data_type=TensorProto.STRING, dims=[len(texts)])
+    tensor.string_data.extend(text.encode() for text in texts)
+    return tensor
 
 
 def array_tensor(values: NDArray[Any]) -> onnx.TensorProto:

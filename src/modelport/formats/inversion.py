@@ -78,7 +78,8 @@ def finite_range(chains: list[Chain], start: float) -> tuple[float, float]:
     """
 
     def finite(values: Floats) -> NDArray[np.bool_]:
-        return np.logical_and.reduce([np.isfinite(chain.compute(values)) for chain in chains])
+        found = [np.isfinite(chain.compute(values)) for chain in chains]
+        return np.asarray(np.logical_and.reduce(found))
 
     ends = []
     for end in (-LARGEST, LARGEST):
@@ -95,13 +96,13 @@ def _bisect(low: Floats, high: Floats, decide: Callable[[Floats], NDArray[np.boo
     if not len(low):
         return low
     at_low = decide(low)
-    low, high = _rank(low), _rank(high)
+    first, last = _rank(low), _rank(high)
     for _ in range(STEPS):
         # the middle of two ranks, without overflow
-        middle = (low & high) + ((low ^ high) >> np.uint64(1))
+        middle = (first & last) + ((first ^ last) >> np.uint64(1))
         same = decide(_unrank(middle)) == at_low
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    return np.concatenate([_unrank(low), _unrank(high)])
+        first, last = np.where(same, middle, first), np.where(same, last, middle)
+    return np.concatenate([_unrank(first), _unrank(last)])
 
 
 def _rank(values: Floats) -> NDArray[np.uint64]:

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.errors import InvalidInput
-from modelport.domain.signature import FeatureType, Value
+from modelport.domain.signature import FeatureType
 from modelport.formats.conversion import Columns
 
-Words = NDArray[np.object_]
+INT64_END = 2.0**63
 UNHEARD_OF = "modelport-has-never-seen-this"
 
 
@@ -56,7 +56,7 @@ class InputColumn:
     @property
     def single(self) -> bool:
         """Return whether the column is float32."""
-        return str(self.dtype).lower() in {"float32", "float[pyarrow]"}
+        return str(self.dtype).lower() in {"float32", "float[pyarrow]", "float"}
 
     def build(self, values: Sequence[Any]) -> Any:
         """Return values as a pandas Series of the column's type.
@@ -66,35 +66,25 @@ class InputColumn:
         """
         import pandas as pd
 
-        missing = [value is None or value != value for value in values]
-        if isinstance(self.dtype, pd.CategoricalDtype):
-            known = list(self.dtype.categories)
-            seen = set(known)
-            new = [v for v, gone in zip(values, missing, strict=True) if not gone and v not in seen]
-            words = [None if gone else value for value, gone in zip(values, missing, strict=True)]
-            categories = pd.Index(
-                [*known, *dict.fromkeys(new)], dtype=None if new else known_type(self.dtype)
-            )
-            return pd.Series(pd.Categorical(words, categories=categories, ordered=self.dtype.ordered))
-        if (self.dtype.kind == "O" and not isinstance(self.dtype, np.dtype)) or self.dtype.kind in "Mm":
-            held = [None if gone else value for value, gone in zip(values, missing, strict=True)]
-            return pd.Series(held, dtype=self.dtype)
-        if self.dtype.kind == "O":
-            words = np.empty(len(values), dtype=object)
-            for row, (value, gone) in enumerate(zip(values, missing, strict=True)):
-                words[row] = self.absent if gone else self._plain(value)
+        held = [None if is_missing(value) else value for value in values]
+        dtype = self.dtype
+        if isinstance(dtype, pd.CategoricalDtype):
+            known = dtype.categories
+            new = [value for value in dict.fromkeys(held) if value is not None and value not in known]
+            categories = known.append(pd.Index(new)) if new else known
+            return pd.Series(pd.Categorical(held, categories=categories, ordered=dtype.ordered))
+        if isinstance(dtype, np.dtype) and dtype.kind == "O":
+            words = np.empty(len(held), dtype=object)
+            words[:] = [self.absent if value is None else self._plain(value) for value in held]
             return pd.Series(words, dtype=object)
-        if isinstance(self.dtype, np.dtype):
-            numbers = np.array(
-                [math.nan if gone else value for value, gone in zip(values, missing, strict=True)]
-            )
-            return pd.Series(_narrowed(numbers, self.dtype))
-        held = [None if gone else value for value, gone in zip(values, missing, strict=True)]
-        if self.dtype.kind in "iu":
-            held = [value if value is None else int(value) for value in held]
-        if self.dtype.kind == "b":
-            held = [value if value is None else bool(value) for value in held]
-        return pd.Series(pd.array(held, dtype=self.dtype))
+        if isinstance(dtype, np.dtype) and dtype.kind in "fiub":
+            numbers = np.array([math.nan if value is None else value for value in held])
+            return pd.Series(_narrowed(numbers, dtype))
+        if dtype.kind in "iub":
+            kind = bool if dtype.kind == "b" else int
+            held = [value if value is None else kind(value) for value in held]
+        with np.errstate(over="ignore"):
+            return pd.Series(held, dtype=dtype)
 
     def build_numbers(self, values: NDArray[np.float64]) -> Any:
         """Return float64 numbers, NaN for a missing one, as a pandas Series of the column's type."""
@@ -220,9 +210,11 @@ class Layout:
         return found
 
 
-def known_type(dtype: Any) -> Any:
-    """Return the element type of a category's values."""
-    return dtype.categories.dtype
+def is_missing(value: Any) -> bool:
+    """Return whether a cell is None, NaN, or pandas' NA or NaT."""
+    if value is None or type(value).__name__ in {"NAType", "NaTType"}:
+        return True
+    return bool(value != value)  # noqa: PLR0124 - NaN is what differs from itself
 
 
 def read_layout(example: Any) -> Layout:
@@ -341,8 +333,7 @@ def _object_column(column: InputColumn, series: Any, present: Any) -> InputColum
     """Look at the values of an object column."""
     values = [value.item() if isinstance(value, np.generic) else value for value in present.tolist()]
     kinds = {type(value) for value in values}
-    gone = [value for value in series.tolist() if value is None or value != value]
-    absent = None if any(value is None for value in gone) else math.nan
+    absent = None if any(value is None for value in series.tolist()) else math.nan
     column = replace(column, absent=absent)
     if not kinds or kinds == {str}:
         return replace(column, words=True)
@@ -363,9 +354,14 @@ def _object_column(column: InputColumn, series: Any, present: Any) -> InputColum
 
 
 def _narrowed(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return numbers in the column's type, or float64 where a missing value does not fit into it."""
-    if dtype.kind in "iub" and not np.isfinite(values.astype(np.float64)).all():
-        return values.astype(np.float64)
+    """Return numbers in the column's type, or in a wider one where a missing or large value needs it."""
+    if dtype.kind in "iub":
+        wide = values.astype(np.float64)
+        if not np.isfinite(wide).all():
+            return wide
+        info = np.iinfo(dtype) if dtype.kind != "b" else None
+        if info is not None and (wide.min() < info.min or wide.max() > info.max):
+            return values.astype(np.int64) if np.abs(wide).max() < INT64_END else wide
     with np.errstate(over="ignore"):
         return values.astype(dtype)
 
@@ -377,10 +373,3 @@ def _stacked(arrays: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
             rows[:, place] = array
         return rows
     return np.stack(arrays, axis=1)
-
-
-def words_of(values: Sequence[Value | None]) -> Words:
-    """Return values as an object array."""
-    found = np.empty(len(values), dtype=object)
-    found[:] = values
-    return found

@@ -13,6 +13,7 @@ import numpy as np
 
 from modelport.domain.errors import InvalidInput
 from modelport.formats.conversion import Columns
+from modelport.formats.tabular import is_missing
 
 TRIED_ROWS = 10
 LOOKED_AT = 200
@@ -64,11 +65,6 @@ def accepted_row(ask: Ask, columns: Columns) -> Columns:
         f"the model refuses the rows of the example: {reason}",
         hint="pass rows as the model was fitted on, without the target",
     )
-
-
-def is_missing(value: Any) -> bool:
-    """Return whether a cell is None or NaN."""
-    return value is None or bool(value != value)  # noqa: PLR0124 - NaN is what differs from itself
 
 
 def _missing_count(columns: Columns, row: int) -> int:

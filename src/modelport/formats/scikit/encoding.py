@@ -13,6 +13,7 @@ from modelport.domain.signature import FeatureType, Value
 from modelport.formats.blocks import Block, Coded, Column, Number
 from modelport.formats.scikit.tables import Table, run_on_tables
 from modelport.formats.scikit.walk import Recode, Walk
+from modelport.formats.tabular import is_missing
 
 
 def convert_one_hot(walk: Walk, step: Any, block: Block, where: str) -> Block:
@@ -38,8 +39,8 @@ def _encoded(
 ) -> Block:
     tables: list[Table] = []
     for place, (column, categories) in enumerate(zip(block.columns, step.categories_, strict=True)):
-        known = [value for value in categories.tolist() if not _missing(value)]
-        coded = _coded(walk, column, known, f"{where}, column {place}")
+        known = [value for value in categories.tolist() if not is_missing(value)]
+        coded = _coded(walk, column, known, categories.dtype, f"{where}, column {place}")
         _agree_on_missing(walk, coded, categories.tolist(), where)
         tables.append(Table(coded, _safe(coded, known)))
     outcome = run_on_tables(walk, step, tables, where)
@@ -54,7 +55,7 @@ def _encoded(
     return Block(columns, single=outcome.output.dtype == np.float32, sparse=sparse)
 
 
-def _coded(walk: Walk, column: Column, known: list[Any], where: str) -> Coded:
+def _coded(walk: Walk, column: Column, known: list[Any], dtype: Any, where: str) -> Coded:
     """Return the column with codes that tell all known categories apart."""
     if isinstance(column, Coded):
         feature = column.codes.feature
@@ -65,10 +66,15 @@ def _coded(walk: Walk, column: Column, known: list[Any], where: str) -> Coded:
                 raise Recode(feature, [_plain(value) for value in lacking])
         elif feature is not None and not column.verbatim and _words(column):
             _ask_for_reachable(walk, column, known)
+        if dtype.kind == "O" and not hasattr(column.table, "iloc"):
+            # the encoder compares objects with objects
+            return Coded(column.codes, np.asarray(column.table).astype(object))
         return column
     numbers = _numbers(known, where)
     codes = walk.body.discretise(column, numbers)
     unknown = math.floor(float(numbers.max(initial=0.0))) + 1
+    if dtype.kind == "O":  # the encoder compares objects with objects
+        return Coded(codes, np.array([*known, unknown, math.nan], dtype=object))
     return Coded(codes, np.append(numbers, [unknown, np.nan]))
 
 
@@ -99,7 +105,7 @@ def _numbers(known: list[Any], where: str) -> Any:
 def _agree_on_missing(walk: Walk, column: Coded, categories: list[Any], where: str) -> None:
     """Have missing words written as the encoder saw them: None and NaN are different categories to it."""
     feature = column.codes.feature
-    kinds = {type(value) for value in categories if _missing(value)}
+    kinds = {type(value) for value in categories if is_missing(value)}
     if feature is None or not column.verbatim or not kinds:
         return
     held = walk.plan.layout.columns[feature]
@@ -123,7 +129,7 @@ def _wish_for_vocabulary(walk: Walk, column: Number, categories: list[Any], wher
             hint="set handle_unknown='ignore' (OneHotEncoder) or 'use_encoded_value' (OrdinalEncoder)",
         )
     kind = walk.plan.layout.columns[column.chain.feature].type
-    values = [_as_type(value, kind) for value in categories if not _missing(value)]
+    values = [_as_type(value, kind) for value in categories if not is_missing(value)]
     return Recode(column.chain.feature, values)
 
 
@@ -146,7 +152,3 @@ def _same(first: Any, second: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _missing(value: Any) -> bool:
-    return value is None or bool(value != value)  # noqa: PLR0124 - NaN is what differs from itself

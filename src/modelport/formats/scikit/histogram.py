@@ -83,6 +83,5 @@ def _tree(predictor: Any, target: int) -> Tree:
 def _members(words: NDArray[np.uint32]) -> NDArray[np.float64]:
     """Return the category codes whose bits are set."""
     bits = np.arange(len(words) * WORD_BITS)
-    return bits[(words[bits // WORD_BITS] >> (bits % WORD_BITS).astype(np.uint32)) & 1 == 1].astype(
-        np.float64
-    )
+    there = (words[bits // WORD_BITS] >> (bits % WORD_BITS).astype(np.uint32)) & 1 == 1
+    return np.asarray(bits[there], dtype=np.float64)

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.signature import Feature, FeatureType, Signature
-from modelport.formats.elementwise import Chain
+from modelport.formats.elementwise import SINGLE, Chain, Operation
 from modelport.formats.emission import Emission
 from modelport.formats.inversion import LARGEST, finite_range, raw_thresholds
 from modelport.formats.scikit.acceptance import accepted_row, accepting
 from modelport.formats.scikit.original import SklearnOriginal, holds_words
-from modelport.formats.scikit.walk import Walk, quiet
-from modelport.formats.tabular import UNHEARD_OF
+from modelport.formats.scikit.walk import Walk, quiet, unknown_value
+from modelport.formats.tabular import INT64_END
 
-INT64_END = 2.0**63
+LARGEST_EXPONENT = 1024
 ROWS_MAX = 1000  # of the example are enough to start from
 SIDES = (-1, 1)
 Bounds = dict[str, dict[int, float]]
@@ -68,7 +68,11 @@ class Rules:
         used = [feature for feature in self._features if feature.used]
         missing = self._accepting(dict.fromkeys((feature.name for feature in used), None))
         unknown = self._accepting(
-            {feature.name: _unknown_value(feature) for feature in used if holds_words(feature)}
+            {
+                feature.name: unknown_value(feature.vocabulary or ())
+                for feature in used
+                if holds_words(feature)
+            }
         )
         bounds = self._bounds([feature for feature in used if _is_number(feature)])
         found = []
@@ -126,13 +130,29 @@ class Rules:
             for name, side in [key for key, ends in pending.items() if not ends]:
                 bounds[name][side] = side * (math.inf if name in endless[side] else LARGEST)
                 del pending[name, side]
+        self._check_largest(bounds)
         for feature in features:
             self._tighten(feature, bounds[feature.name])
         return bounds
 
+    def _check_largest(self, bounds: Bounds) -> None:
+        """Ask about the largest numbers, which may overflow where our own copy does not see it."""
+        for side in SIDES:
+            asked = {name: side * LARGEST for name, sides in bounds.items() if sides[side] == side * LARGEST}
+            for name in sorted(set(asked) - self._accepting(asked)):
+                low, high = 0, LARGEST_EXPONENT
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    taken = self._accepting({name: side * 2.0**middle})
+                    low, high = (middle, high) if taken else (low, middle)
+                bounds[name][side] = side * 2.0**low
+
     def _candidates(self, feature: Feature) -> list[tuple[float, float]]:
         """Return the ranges in which each stage of the preprocessing stays finite."""
         chains = [chain for chain in self._emission.seen if self._reads(chain, feature)]
+        place = self._place[feature.name]
+        if self._walk.plan.layout.columns[place].single:
+            chains.append(Chain(place, (Operation(SINGLE),)))  # encoders check it too
         stages = {
             (id(chain), length): Chain(chain.feature, chain.operations[:length])
             for chain in chains
@@ -152,7 +172,7 @@ class Rules:
         if limits and start is not None:
             low, high = finite_range(limits, start)
             sides[-1], sides[1] = max(sides[-1], low), min(sides[1], high)
-        if feature.type is not FeatureType.DOUBLE:
+        if feature.type is FeatureType.INT64:
             for side in SIDES:
                 if abs(sides[side]) >= INT64_END:
                     sides[side] = side * math.inf
@@ -187,16 +207,6 @@ def _beyond(feature: Feature, end: float, side: int) -> float:
     if feature.type is FeatureType.INT64:
         return float(math.floor(end) + 1 if side > 0 else math.ceil(end) - 1)
     return math.nextafter(end, side * math.inf)
-
-
-def _unknown_value(feature: Feature) -> Any:
-    """Return a value that is not in the vocabulary."""
-    known = feature.vocabulary or ()
-    if known and all(isinstance(value, bool) for value in known):
-        return next((value for value in (True, False) if value not in known), known[0])
-    if known and all(isinstance(value, int | float) for value in known):
-        return math.floor(max(value for value in known if not isinstance(value, str))) + 1
-    return UNHEARD_OF
 
 
 def _may_be_unknown(feature: Feature, accepted: set[str]) -> bool:

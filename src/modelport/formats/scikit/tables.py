@@ -90,7 +90,7 @@ def run_on_tables(walk: Walk, step: Any, columns: Sequence[Table | Constant], wh
     rows = [_rows(each, count, gone) for each, gone in zip(columns, refused, strict=True)]
     try:
         return Outcome(_transformed(step, columns, rows), tuple(map(frozenset, refused)))
-    except ValueError:
+    except (TypeError, ValueError):
         pass  # some code is refused; find out which
     for place, each in enumerate(columns):
         if not isinstance(each, Table):
@@ -102,7 +102,7 @@ def run_on_tables(walk: Walk, step: Any, columns: Sequence[Table | Constant], wh
     rows = [_rows(each, count, gone) for each, gone in zip(columns, refused, strict=True)]
     try:
         return Outcome(_transformed(step, columns, rows), tuple(map(frozenset, refused)))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ConversionFailed(
             f"{where} ({type(step).__name__}) refuses values that the model knows elsewhere: {error}",
             hint="give both encoders of the column the same categories",
@@ -141,7 +141,7 @@ def _refuses(step: Any, columns: Sequence[Table | Constant], place: int, code: i
     rows[place] = np.array([code])
     try:
         _transformed(step, columns, rows)
-    except ValueError:
+    except (TypeError, ValueError):
         return True
     return False
 

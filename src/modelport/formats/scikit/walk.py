@@ -152,13 +152,13 @@ class Walk:
         if name not in TRANSFORMERS:
             raise ConversionFailed(
                 f"{where} is a {name}, which modelport cannot convert yet",
-                hint=f"leave {name} out of the pipeline and apply it before, both in training and in requests; "
+                hint="apply it before, in training and in requests; "
                 f"these can be converted: {', '.join(sorted(TRANSFORMERS))}",
             )
         block = self.read(step, block, where)
         with _words_refused(name, where):
             made = TRANSFORMERS.load(name)(self, step, block, where)
-        if made.single and block.single and name not in {"FunctionTransformer"}:
+        if made.single and block.single and name != "FunctionTransformer":
             self.note_float32(f"{where} ({name})")
         return made
 
@@ -203,7 +203,10 @@ class Walk:
             self.refused_unknown |= {
                 column.codes.feature
                 for column in block.columns
-                if isinstance(column, Coded) and column.verbatim and column.codes.feature is not None
+                if isinstance(column, Coded)
+                and column.verbatim
+                and column.codes.feature is not None
+                and not self._has_texts(column.codes.feature)  # they pass through an imputer as they are
             }
         for feature in sorted(block.features()):
             column = self.plan.layout.columns[feature]
@@ -244,6 +247,9 @@ class Walk:
             return step.func is not None
         return name not in TELL_APART
 
+    def _has_texts(self, feature: int) -> bool:
+        return any(isinstance(value, str) for value in self.plan.vocabulary.get(feature, ()))
+
     def note_float32(self, what: str) -> None:
         """Remember that the original computes something in float32."""
         if what not in self.float32:
@@ -255,7 +261,7 @@ class Walk:
         for feature in block.features():
             column = self.plan.layout.columns[feature]
             if column.words or not isinstance(column.dtype, np.dtype) or column.dtype.kind == "O":
-                return column.single and len(block.features()) == 1
+                return False  # scikit-learn converts pandas' own types to float64
             dtypes.append(column.dtype)
         return bool(dtypes) and np.result_type(*dtypes) == np.float32
 
@@ -264,23 +270,28 @@ class Walk:
         kind = type(step)
         if kind.__module__.partition(".")[0] != "sklearn":
             raise ConversionFailed(
-                f"{where} is a {kind.__module__}.{kind.__qualname__}, which is not one of scikit-learn's classes",
-                hint="use a class of scikit-learn here, or apply this step before, in training and in requests",
+                f"{where} is a {kind.__module__}.{kind.__qualname__}, not one of scikit-learn's own classes",
+                hint="use a class of scikit-learn, or apply this step before, in training and in requests",
             )
         return kind.__name__
 
 
 def raw_table(column: InputColumn, values: Sequence[Value]) -> Any:
     """Return a coded feature's own values by code: the known ones, an unknown one, a missing one."""
-    unknown: Value = UNHEARD_OF
-    if values and all(isinstance(value, bool) for value in values):
-        # there is no third truth value
-        unknown = next((value for value in (True, False) if value not in values), values[0])
-    elif values and all(isinstance(value, int | float) for value in values):
-        unknown = math.floor(max(values)) + 1  # type: ignore[type-var]
-    elif not values and column.dtype.kind in "iufb":
+    unknown = unknown_value(values)
+    if not values and column.dtype.kind in "iufb":
         unknown = 0
     return column.build([*values, unknown, None])
+
+
+def unknown_value(known: Sequence[Value]) -> Value:
+    """Return a value of the same kind that is not in a vocabulary (for both truth values: one of them)."""
+    if known and all(isinstance(value, bool) for value in known):
+        return next((value for value in (True, False) if value not in known), known[0])
+    numbers = [value for value in known if not isinstance(value, str)]
+    if known and len(numbers) == len(known):
+        return math.floor(max(numbers)) + 1
+    return UNHEARD_OF
 
 
 @contextmanager
