@@ -94,7 +94,12 @@ def make_plan(
 ) -> Plan:
     """Decide. See `settle_plan`."""
     inputs, input_format = list_inputs(work.input_url, work.input_format)
-    told = extension(work.output_url)[0]
+    told, packed = (None, None) if work.output_url.endswith("/") else extension(work.output_url)
+    if packed is not None:
+        raise InvalidInput(
+            f"cannot write {work.output_url}: outputs are not packed as {packed}",
+            hint="name it .parquet, which is compressed by itself, .csv or .jsonl",
+        )
     output_format = work.output_format or told or input_format
     if told is not None:
         targets = [Target(work.output_url, list(range(len(inputs))))]

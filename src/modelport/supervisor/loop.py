@@ -261,11 +261,14 @@ class Supervisor:
 
 
 def _last_words(spec: ProcessSpec) -> str:
-    """Return the last line a process wrote."""
+    """Return the last line a process wrote; where that is a hint, the error before it."""
     try:
         with spec.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
             lines = log.read().decode("utf-8", "replace").strip().splitlines()
     except OSError:
         return "it left no log"
+    errors = [line for line in lines[-2:-1] if line.startswith("error: ") and lines[-1].startswith("hint: ")]
+    if errors:
+        return f"{errors[0].removeprefix('error: ')} ({lines[-1].removeprefix('hint: ')})"
     return lines[-1] if lines else "it said nothing"

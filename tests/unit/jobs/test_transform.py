@@ -175,6 +175,13 @@ def test_a_folder_into_one_file(run: Runner, tmp_path: Path) -> None:
     check_answers(first + second, read(tmp_path / "all.parquet"))
 
 
+def test_a_name_that_ends_with_a_slash_is_a_folder(run: Runner, tmp_path: Path) -> None:
+    rows = records(10)
+    result = run(write(tmp_path / "in.csv", rows), f"{tmp_path}/2013.csv/")
+    assert result.status == "Completed", result.failure_reason
+    check_answers(rows, read(tmp_path / "2013.csv" / "in.csv"))
+
+
 def test_compressed_text_and_urls(run: Runner, tmp_path: Path) -> None:
     rows = records(3000)
     plain = write(tmp_path / "in.csv", rows)
@@ -312,6 +319,7 @@ def test_a_changed_input_is_not_mixed_with_the_old(run: Runner, tmp_path: Path) 
         ("nothing.csv", "out.csv", "no file or folder"),
         ("in.csv", "in.csv", "also an input"),
         ("in.csv", "full", "not empty"),
+        ("in.csv", "out.csv.gz", "not packed as gzip"),
         ("in.txt", "out.csv", "cannot tell the format"),
         ("broken.parquet", "out.csv", "not a Parquet file"),
         ("doubled.csv", "out.csv", "twice"),

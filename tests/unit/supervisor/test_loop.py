@@ -174,6 +174,12 @@ def test_a_wrong_setting_is_not_tried_again(start: Callable[..., Running]) -> No
     assert "starting it again" not in said
 
 
+def test_a_wrong_setting_is_told_with_its_hint(start: Callable[..., Running]) -> None:
+    running = start({"wrong": "import sys; print('error: line 2 is wrong\\nhint: NAME=1'); sys.exit(2)"})
+    said, _ = running.process.communicate(timeout=10)
+    assert "wrong does not start (exit 2): line 2 is wrong (NAME=1)" in said
+
+
 def test_end_of_the_watched_input_stops_the_platform(start: Callable[..., Running]) -> None:
     running = start({"polite": MASKED + POLITE}, on_eof=True)
     running.wait_ready()
