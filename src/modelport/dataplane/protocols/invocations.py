@@ -14,7 +14,14 @@ import msgspec
 from modelport.dataplane.heads import RequestHead
 from modelport.dataplane.protocols.ask import Ask
 from modelport.dataplane.replies import Header, build, describe, status_of
-from modelport.domain.errors import InvalidInput, ModelFailed, ModelportError, NotFound, Unavailable
+from modelport.domain.errors import (
+    InvalidInput,
+    ModelFailed,
+    ModelportError,
+    NotFound,
+    Unavailable,
+    UnsupportedMediaType,
+)
 from modelport.runtime.codecs import Decoder, Encoder
 from modelport.runtime.model import LoadedModel
 
@@ -39,18 +46,31 @@ class Invocations:
     """SageMaker's way of asking."""
 
     name = "invocations"
-    headers: tuple[str, ...] = ("content-type", "accept", TARGET_VARIANT, INFERENCE_ID, TIMEOUT)
+    headers: tuple[str, ...] = (
+        "content-type",
+        "content-encoding",
+        "accept",
+        TARGET_VARIANT,
+        INFERENCE_ID,
+        TIMEOUT,
+    )
 
     def claim(self, head: RequestHead) -> Ask | None:
         """Return what a request asks for, None when its path belongs to another protocol.
 
         Raises:
             InvalidInput: A header of the request cannot be understood.
+            UnsupportedMediaType: The body is packed.
         """
         match = PATH.fullmatch(head.path)
         if match is None:
             return None
         headers = head.headers
+        packed = headers.get("content-encoding", "identity")
+        if packed.lower() not in ("identity", ""):
+            raise UnsupportedMediaType(
+                f"Content-Encoding: nothing unpacks {packed!r}", hint="send the body as it is"
+            )
         return Ask(
             self,
             match[1],
