@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ BATCH_MONTHS = (4, 5, 6)
 REPLAY_MONTH = 7
 REPLAY_CONNECTIONS = 4
 STEPS = 10
+WIDTH = 106
+INDENT = " " * 6
 
 
 class Narrator:
@@ -53,7 +56,7 @@ class Narrator:
     def say(self, text: str) -> None:
         """Print a result."""
         for line in text.splitlines():
-            print(f"      {line}", flush=True)
+            print(textwrap.fill(line, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT), flush=True)
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Show how far a long step is, on a terminal only."""
@@ -160,6 +163,7 @@ def train(rows: pd.DataFrame) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OrdinalEncoder
+    from threadpoolctl import threadpool_limits
 
     pipeline = make_pipeline(
         make_column_transformer(
@@ -168,7 +172,9 @@ def train(rows: pd.DataFrame) -> Any:
         ),
         HistGradientBoostingClassifier(max_iter=130, random_state=0),
     )
-    return pipeline.fit(rows[list(FEATURES)], rows[TARGET])
+    # OpenMP threads that wait for each other take ten times as long where something else wants a core.
+    with threadpool_limits(limits=1):
+        return pipeline.fit(rows[list(FEATURES)], rows[TARGET])
 
 
 def register(pipeline: Any, rows: pd.DataFrame) -> mp.ModelVersion:

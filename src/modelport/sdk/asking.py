@@ -103,7 +103,7 @@ def quiet() -> Iterator[None]:
 
 def _one_thread() -> AbstractContextManager[Any]:
     try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
+        from threadpoolctl import threadpool_limits
     except ModuleNotFoundError:  # it comes with scikit-learn
         return nullcontext()
     limits: AbstractContextManager[Any] = threadpool_limits(1)
