@@ -159,7 +159,7 @@ def parse_weights(texts: list[str]) -> dict[str, float]:
             number = -1.0
         if not (variant and equals and 0 <= number < float("inf")) or variant in weights:
             raise InvalidInput(
-                f"{text!r} is not VARIANT=WEIGHT with a new variant and a weight of at least 0",
+                f"{text!r} is not VARIANT=WEIGHT, each variant once and each weight at least 0",
                 hint="write v1=90 v2=10, for example",
             )
         weights[variant] = number

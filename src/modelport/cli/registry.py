@@ -203,6 +203,7 @@ def delete(reference: Reference, *, dry_run: DryRun = False) -> None:
     with Client() as client:
         version = client.version(reference)
         if dry_run:
+            version.delete(dry_run=True)
             say(f"would delete {version}, registered {moment(version.document.get('created_at'))}")
             return
         version.delete()

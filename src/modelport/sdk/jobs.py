@@ -203,10 +203,25 @@ def start_monitor(
     """Ask for a monitoring job; arguments as for `Client.monitor`."""
     wish = {
         "endpoint": check_name(endpoint, what="endpoint"),
-        "since": since.isoformat() if isinstance(since, datetime) else since,
-        "until": until.isoformat() if isinstance(until, datetime) else until,
+        "since": _moment(since, "since"),
+        "until": _moment(until, "until"),
     }
     return Job(client, client.control.ask("POST", PATHS["ProcessingJob"], wish))
+
+
+def _moment(given: str | datetime | None, name: str) -> str | None:
+    """Return a time as RFC 3339 writes it."""
+    if given is None:
+        return None
+    try:
+        moment = given if isinstance(given, datetime) else datetime.fromisoformat(given)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidInput(
+            f"{name} is {str(given)!r}, expected a time with a zone", hint="write 2013-07-01T00:00:00Z"
+        )
+    return given if isinstance(given, str) else moment.isoformat()
 
 
 def absolute(place: str | Path) -> str:

@@ -127,13 +127,17 @@ class ModelVersion(Described):
 
         return verify(self.client, self)
 
-    def delete(self) -> None:
+    def delete(self, *, dry_run: bool = False) -> None:
         """Remove it.
+
+        Args:
+            dry_run: Only tell, by raising, whether something is in the way.
 
         Raises:
             Conflict: Something still uses it.
         """
-        self.client.control.ask("DELETE", self._path)
+        params = {"dry_run": "true"} if dry_run else None
+        self.client.control.ask("DELETE", self._path, params=params)
 
     @property
     def _path(self) -> str:

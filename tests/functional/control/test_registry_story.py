@@ -95,11 +95,14 @@ def test_numbers_are_never_given_twice(house: House) -> None:
 def test_delete_is_refused_while_something_points_there(house: House) -> None:
     house.register("flights", 1)
     house.registry.set_alias("flights", "champion", 1, principal=ME)
-    with pytest.raises(Conflict, match="alias flights@champion"):
-        house.registry.delete_version(parse_version("flights:1"), principal=ME)
+    for dry_run in (True, False):
+        with pytest.raises(Conflict, match="alias flights@champion"):
+            house.registry.delete_version(parse_version("flights:1"), dry_run=dry_run, principal=ME)
     with pytest.raises(Conflict, match="has 1 version"):
         house.registry.delete_group("flights", principal=ME)
     house.registry.remove_alias("flights", "champion", principal=ME)
+    house.registry.delete_version(parse_version("flights:1"), dry_run=True, principal=ME)
+    assert house.registry.version(parse_version("flights:1"))
     house.registry.delete_version(parse_version("flights:1"), principal=ME)
     house.registry.delete_group("flights", principal=ME)
     with pytest.raises(NotFound):

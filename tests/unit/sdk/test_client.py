@@ -1,5 +1,6 @@
 """The client: registry, jobs, events, and which platform the module's functions speak to."""
 
+import datetime as dt
 import hashlib
 import inspect
 import threading
@@ -184,6 +185,14 @@ def test_a_monitor_hands_out_its_reports():
     found.document["modelport"] = {"detail": {"reports": ["report.txt", "report.html"]}}
     assert "plain words" in found.text
     assert found.report == f"{URL}/api/v1/processing-jobs/j/reports/report.html"
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2013-07-01", dt.datetime(2013, 7, 1)])  # noqa: DTZ001 - one without a zone is the point
+def test_a_window_needs_a_time_with_a_zone(since):
+    client, dock = client_of({})
+    with pytest.raises(InvalidInput, match=r"since is '.*', expected a time with a zone"):
+        client.monitor("e", since=since)
+    assert dock.seen == []
 
 
 def test_a_job_is_found_whatever_its_kind():

@@ -134,9 +134,11 @@ def set_approval(
 
 
 @router.delete("/model-package-groups/{group}/versions/{version}", **serves(None, status=204))
-def delete_version(platform: Here, caller: Writer, group: str, version: int) -> Response:
-    """Delete a version that nothing uses."""
-    platform.registry.delete_version(_reference(group, version), principal=caller.name)
+def delete_version(
+    platform: Here, caller: Writer, group: str, version: int, *, dry_run: bool = False
+) -> Response:
+    """Delete a version that nothing uses; with `dry_run`, only tell whether it could be."""
+    platform.registry.delete_version(_reference(group, version), dry_run=dry_run, principal=caller.name)
     return nothing()
 
 

@@ -264,10 +264,15 @@ class Registry:
             tx.event("unalias", Kind.MODEL_PACKAGE_GROUP, group, f"@{alias}")
             return owner
 
-    def delete_version(self, reference: VersionReference, *, principal: str) -> None:
+    def delete_version(self, reference: VersionReference, *, dry_run: bool = False, principal: str) -> None:
         """Delete a version. Its number is never given again; its files go after a while.
 
         Models that point at it and serve nowhere go with it.
+
+        Args:
+            reference: Which.
+            dry_run: Raise as the deletion would, and change nothing.
+            principal: Who asks.
 
         Raises:
             NotFound: There is no such version.
@@ -293,6 +298,8 @@ class Registry:
                     hint=f"deploy another version to it, or: modelport undeploy {users[0]}",
                 )
             check_no_job_uses(tx, models)
+            if dry_run:
+                return
             for model in models:
                 tx.remove(Kind.MODEL, model)
                 tx.event("delete", Kind.MODEL, model, f"with {package.name}")
