@@ -28,6 +28,11 @@ EXTENSIONS: dict[str, Format] = {
     ".pq": "parquet",
 }
 PARQUET_MARK = b"PAR1"
+FOREIGN_MARKS = {
+    b"\x93NUMPY": ("a NumPy array", "pass it from Python: mp.endpoint(NAME).predict(array)"),
+    b"\x1f\x8b": ("packed as gzip", "unpack it first"),
+    b"PK\x03\x04": ("a ZIP archive or a workbook", "save it as CSV or Parquet"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def read_content(place: str, given: Format | None = None) -> Content:
     Raises:
         NotFound: There is no such file.
         ModelportError: It cannot be read.
-        InvalidInput: It is empty.
+        InvalidInput: It is empty, or of a kind that is not read here.
     """
     path = Path(place)
     try:
@@ -58,9 +63,12 @@ def read_content(place: str, given: Format | None = None) -> Content:
         raise NotFound(f"there is no file {place!r}") from None
     except OSError as error:
         raise ModelportError(f"cannot read {place!r}: {error.strerror}") from error
-    if not content.strip():
-        raise InvalidInput(f"{place!r} is empty, expected rows")
     name = "standard input" if place == "-" else path.name
+    if not content.strip():
+        raise InvalidInput(f"{name} is empty, expected rows")
+    for mark, (kind, hint) in FOREIGN_MARKS.items():
+        if content.startswith(mark):
+            raise InvalidInput(f"{name} is {kind}, expected JSON, JSON Lines, CSV or Parquet", hint=hint)
     return Content(name, content, given or EXTENSIONS.get(path.suffix.lower()) or guess_format(content))
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelport.cli.files import Content, guess_format, read_label, read_pairs
+from modelport.cli.files import Content, guess_format, read_content, read_label, read_pairs
 from modelport.domain.errors import InvalidInput
 
 
@@ -42,6 +42,17 @@ def test_columns_may_stand_in_any_order_among_others():
 def test_bytes_that_are_no_text_are_said():
     with pytest.raises(InvalidInput, match="not UTF-8"):
         read_pairs(Content("labels.csv", b"id,label\n\xff", "csv"), list)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"\x93NUMPY\x01\x00", "a NumPy array"), (b"\x1f\x8b\x08", "packed as gzip"), (b" \n", "is empty")],
+)
+def test_what_is_not_read_here_is_said(tmp_path, content, says):
+    place = tmp_path / "rows.bin"
+    place.write_bytes(content)
+    with pytest.raises(InvalidInput, match=f"rows.bin is .*{says.removeprefix('is ')}"):
+        read_content(str(place))
 
 
 def test_json_that_is_none_is_said():
