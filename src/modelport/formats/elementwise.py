@@ -166,7 +166,6 @@ KINDS: dict[str, Kind] = {
     "is_equal": Kind(np.equal, _write_is_equal),
     "absolute": Kind(np.absolute, _node("Abs")),
     "negative": Kind(np.negative, _node("Neg")),
-    "reciprocal": Kind(np.reciprocal, _node("Reciprocal")),
     "square": Kind(np.square, _write_square),
     "cube": Kind(lambda x: x * x * x, _write_cube),
     "power": Kind(np.power, _node("Pow")),

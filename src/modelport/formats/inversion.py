@@ -52,7 +52,7 @@ def last_left(chain: Chain, thresholds: Floats) -> Floats:
         thresholds: float64 `[T]`.
 
     Returns:
-        float64 `[T]`: a raw value goes left exactly when it is ≤ this.
+        float64 `[T]`: a finite raw value goes left exactly when it is ≤ this.
     """
     goal, places = np.unique(thresholds, return_inverse=True)
 
@@ -61,9 +61,9 @@ def last_left(chain: Chain, thresholds: Floats) -> Floats:
         return np.asarray((column <= goal) | np.isnan(column))
 
     low, high = np.full(len(goal), -np.inf), np.full(len(goal), np.inf)
-    always = left(high)
+    always, never = left(high), ~left(low)
     found = _bisect(low, high, left)[: len(goal)]
-    return np.where(always, np.inf, found)[places]
+    return np.where(always, np.inf, np.where(never, -np.inf, found))[places]
 
 
 def finite_range(chains: list[Chain], start: float) -> tuple[float, float]:

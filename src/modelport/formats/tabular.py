@@ -87,11 +87,9 @@ class InputColumn:
             return pd.Series(held, dtype=dtype)
 
     def build_numbers(self, values: NDArray[np.float64]) -> Any:
-        """Return float64 numbers, NaN for a missing one, as a pandas Series of the column's type."""
+        """Return float64 numbers, NaN for a missing one, as an array or Series of the column's type."""
         if isinstance(self.dtype, np.dtype) and self.dtype.kind != "O":
-            import pandas as pd
-
-            return pd.Series(_narrowed(values, self.dtype))
+            return _narrowed(values, self.dtype)
         return self.build(values.tolist())
 
     def read(self, column: Any, *, words: bool) -> NDArray[Any]:
@@ -171,7 +169,7 @@ class Layout:
             return _stacked(arrays, self.dtype)
         import pandas as pd
 
-        frame = pd.concat(built, axis=1)
+        frame = pd.DataFrame(dict(enumerate(built)))
         frame.columns = pd.Index([column.label for column in self.columns])
         return frame
 

@@ -28,6 +28,7 @@ def convert_sklearn(
     """Convert a fitted scikit-learn model or pipeline. See `converting.convert`."""
     import sklearn
     from sklearn.base import is_classifier, is_regressor
+    from threadpoolctl import threadpool_limits
 
     if not (is_classifier(model) or is_regressor(model)):
         raise ConversionFailed(
@@ -55,7 +56,8 @@ def convert_sklearn(
     )
     _check_units(units or {}, first)
     rules = Rules(model, SklearnOriginal(model, walk.plan.layout, first), walk, emission, first, example)
-    signature = replace(first, features=rules.features(units or {}))
+    with threadpool_limits(1):  # single rows are asked many times: threads only cost
+        signature = replace(first, features=rules.features(units or {}))
     graph = walk.graph
     return Conversion(
         signature=signature,

@@ -23,7 +23,6 @@ FUNCTIONS = {
     "log1p": "log1p",
     "log2": "log2",
     "negative": "negative",
-    "reciprocal": "reciprocal",
     "sign": "sign",
     "sqrt": "sqrt",
     "square": "square",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.signature import Feature, FeatureType, Signature
-from modelport.formats.elementwise import SINGLE, Chain, Operation
+from modelport.formats.elementwise import DOUBLE, SINGLE, Chain, Operation
 from modelport.formats.emission import Emission
 from modelport.formats.inversion import LARGEST, finite_range, raw_thresholds
 from modelport.formats.scikit.acceptance import accepted_row, accepting
@@ -24,6 +24,7 @@ from modelport.formats.scikit.walk import Walk, quiet, unknown_value
 from modelport.formats.tabular import INT64_END
 
 LARGEST_EXPONENT = 1024
+NEVER_OVERFLOW = {"fill", DOUBLE}
 ROWS_MAX = 1000  # of the example are enough to start from
 SIDES = (-1, 1)
 Bounds = dict[str, dict[int, float]]
@@ -157,6 +158,7 @@ class Rules:
             (id(chain), length): Chain(chain.feature, chain.operations[:length])
             for chain in chains
             for length in range(1, len(chain.operations) + 1)
+            if chain.operations[length - 1].kind not in NEVER_OVERFLOW
         }
         ranges = []
         for stage in stages.values():
