@@ -84,3 +84,6 @@ ESTIMATORS = Plugs(
     },
 )
 """Last steps; every other class goes through skl2onnx (`stock.py`)."""
+
+STOCK = Plugs("stock converter", _lines("stock:convert_stock", "skl2onnx"))
+"""What converts every other last step."""

@@ -23,7 +23,7 @@ from modelport.formats.body import Body
 from modelport.formats.elementwise import SINGLE, Chain, Operation
 from modelport.formats.emission import Emission
 from modelport.formats.graph import MATRIX
-from modelport.formats.scikit.steps import CONTAINERS, ESTIMATORS, TRANSFORMERS
+from modelport.formats.scikit.steps import CONTAINERS, ESTIMATORS, STOCK, TRANSFORMERS
 from modelport.formats.tabular import UNHEARD_OF, InputColumn, Layout
 
 AS_IT_IS: Any = object()
@@ -179,13 +179,9 @@ class Walk:
             return emission
         block = self.read(model, block, where)
         with _words_refused(name, where):
-            if name in ESTIMATORS:
-                emission = ESTIMATORS.load(name)(self, model, block, where)
-            else:
-                from modelport.formats.scikit.stock import convert_stock
-
-                emission = convert_stock(self, model, block, where)
-        return emission
+            converter = ESTIMATORS.load(name) if name in ESTIMATORS else STOCK.load("skl2onnx")
+            converted: Emission = converter(self, model, block, where)
+        return converted
 
     def read(self, step: Any, block: Block, where: str) -> Block:
         """Return a block as a step reads it: the columns it was fitted on, as one array."""
