@@ -203,8 +203,8 @@ class Endpoints:
         """Wish for other weights. Variants left out keep theirs.
 
         Raises:
-            InvalidInput: A variant is unknown, a weight is negative, or all would be 0.
-            NotFound: There is no such endpoint.
+            InvalidInput: No weight is given, one is negative, or all would be 0.
+            NotFound: There is no such endpoint or variant.
             Conflict: The endpoint is changing, or serves nothing.
         """
         with self._records.transaction(principal=principal) as tx:

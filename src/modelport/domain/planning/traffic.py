@@ -44,13 +44,15 @@ def change_weights(current: Mapping[str, float], wished: Mapping[str, float]) ->
         wished: New weights, at least 0; variants left out keep theirs.
 
     Raises:
-        InvalidInput: A variant is unknown, a weight is not a number of at least 0, or none is left above 0.
+        NotFound: A variant is unknown.
+        InvalidInput: No weight is given, one is not a number of at least 0, or none is left above 0.
     """
+    variants = f"variants: {', '.join(sorted(current))}"
+    if not wished:
+        raise InvalidInput("no weight was given", hint=variants)
     for name, weight in wished.items():
         if name not in current:
-            raise InvalidInput(
-                f"there is no variant {name!r}", hint=f"variants: {', '.join(sorted(current))}"
-            )
+            raise NotFound(f"there is no variant {name!r}", hint=variants)
         if not (math.isfinite(weight) and weight >= 0):
             raise InvalidInput(f"weight {weight!r} of variant {name!r} is not a number of at least 0")
     merged = {**current, **wished}
