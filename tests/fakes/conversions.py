@@ -12,7 +12,7 @@ from modelport.formats.conversion import Answers
 from modelport.formats.front import inputs_of, matrix_of
 
 
-def prove(model, example, *, rows_max=1500, refusals=25, **options):
+def prove(model, example, *, rows_max=1500, refusals=12, **options):
     """Convert, ask both sides about adversarial rows, and assert the family's bar.
 
     Args:

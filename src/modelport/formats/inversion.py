@@ -16,6 +16,7 @@ from modelport.formats.elementwise import Chain
 Floats = NDArray[np.float64]
 LARGEST = float(np.finfo(np.float64).max)
 SIGN = np.uint64(1 << 63)
+GRID = 256
 STEPS = 64  # a double has that many bits
 
 
@@ -86,8 +87,7 @@ def finite_range(chains: list[Chain], start: float) -> tuple[float, float]:
         if not chains or finite(np.array([end]))[0]:
             ends.append(end)
         else:
-            sides = _bisect(np.array([start]), np.array([end]), finite)
-            ends.append(float(next(side for side in sides.tolist() if finite(np.array([side]))[0])))
+            ends.append(_last_inside(start, end, finite))
     return ends[0], ends[1]
 
 
@@ -103,6 +103,18 @@ def _bisect(low: Floats, high: Floats, decide: Callable[[Floats], NDArray[np.boo
         same = decide(_unrank(middle)) == at_low
         first, last = np.where(same, middle, first), np.where(same, last, middle)
     return np.concatenate([_unrank(first), _unrank(last)])
+
+
+def _last_inside(inside: float, outside: float, decide: Callable[[Floats], NDArray[np.bool_]]) -> float:
+    """Return the last double between two for which `decide` holds, asking about many at a time."""
+    first, last = (int(_rank(np.array([each]))[0]) for each in (inside, outside))
+    while abs(last - first) > 1:
+        step = max(1, abs(last - first) // GRID)
+        ranks = range(first, last, step if last > first else -step)
+        found = decide(_unrank(np.fromiter(ranks, np.uint64)))
+        count = int(np.argmin(found)) if not found.all() else len(found)
+        first, last = ranks[count - 1], ranks[count] if count < len(ranks) else last
+    return float(_unrank(np.array([first], np.uint64))[0])
 
 
 def _rank(values: Floats) -> NDArray[np.uint64]:

@@ -95,7 +95,7 @@ def test_probabilities_of_the_modified_huber_loss():
 )
 def test_regressors_behind_scalers(scaler, model):
     rows, target = load_diabetes(return_X_y=True, as_frame=True)
-    prove(make_pipeline(scaler, model).fit(rows, target), rows, rows_max=1000)
+    prove(make_pipeline(scaler, model).fit(rows, target), rows, rows_max=500, refusals=8)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,12 @@ def test_steps_that_mix_columns(steps):
 def test_functions_of_numpy(function):
     rows, target = load_diabetes(return_X_y=True, as_frame=True)
     rows = rows.abs() + 0.01
-    prove(make_pipeline(FunctionTransformer(function), Ridge()).fit(rows, target), rows, rows_max=800)
+    prove(
+        make_pipeline(FunctionTransformer(function), Ridge()).fit(rows, target),
+        rows,
+        rows_max=500,
+        refusals=8,
+    )
 
 
 def test_a_function_of_the_user_is_refused_by_name():

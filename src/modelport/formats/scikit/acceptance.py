@@ -1,12 +1,13 @@
 """What the original accepts, found by asking it: missing values, infinity, numbers too large, unknown words.
 
 Whole groups of columns are asked at once and halved where the original refuses, because most models refuse
-either in every column or in none.
+either in every column or in none. Of many columns that go through the same steps, three stand for all where
+each of them is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,27 +18,48 @@ from modelport.formats.tabular import is_missing
 
 TRIED_ROWS = 10
 LOOKED_AT = 200
+ASKED_ONE_BY_ONE = 12
 Ask = Callable[[Columns], Any]
 
 
-def accepting(ask: Ask, row: Columns, values: Mapping[str, Any]) -> set[str]:
+def accepting(ask: Ask, row: Columns, values: Mapping[str, Any], alike: Mapping[str, Hashable]) -> set[str]:
     """Return the columns in which the original accepts a value.
 
     Args:
         ask: Asks the original about rows; raises where it refuses.
         row: One row by column, which it accepts.
         values: Column to the value to put there, None for a missing one.
+        alike: Column to what it has in common with columns that go through the same steps.
     """
-    pending, accepted = [list(values)], set()
-    while pending:
-        group = pending.pop()
-        if not group:
+
+    def takes(group: Sequence[str]) -> bool:
+        return _accepts(ask, {**row, **{name: _cell(row[name], values[name]) for name in group}})
+
+    if not values:
+        return set()
+    if takes(list(values)):
+        return set(values)
+    groups: dict[Hashable, list[str]] = {}
+    for name in values:
+        groups.setdefault(alike[name], []).append(name)
+    accepted: set[str] = set()
+    for group in groups.values():
+        spots = (group[0], group[len(group) // 2], group[-1])
+        if len(group) > ASKED_ONE_BY_ONE and not any(takes([name]) for name in spots):
             continue
-        if _accepts(ask, {**row, **{name: _cell(row[name], values[name]) for name in group}}):
-            accepted.update(group)
-        elif len(group) > 1:
-            middle = len(group) // 2
-            pending += [group[:middle], group[middle:]]
+        accepted |= _halved(takes, group)
+    return accepted
+
+
+def _halved(takes: Callable[[Sequence[str]], bool], group: list[str]) -> set[str]:
+    pending, accepted = [group], set()
+    while pending:
+        some = pending.pop()
+        if takes(some):
+            accepted.update(some)
+        elif len(some) > 1:
+            middle = len(some) // 2
+            pending += [some[:middle], some[middle:]]
     return accepted
 
 

@@ -60,6 +60,11 @@ class Rules:
         self._columns = original.columns(example[:ROWS_MAX])
         self._row = accepted_row(lambda row: original.answer(original.build(row)), self._columns)
 
+        self._alike = {
+            feature.name: (feature.type, feature.vocabulary is None, *self._steps_of(place))
+            for place, feature in enumerate(signature.features)
+        }
+
     def features(self, units: Mapping[str, str]) -> tuple[Feature, ...]:
         """Return the features with what the original accepts.
 
@@ -102,9 +107,19 @@ class Rules:
                 found.setdefault(feature.name, []).append(raw)
         return {name: np.unique(np.concatenate(some)) for name, some in found.items()}
 
+    def _steps_of(self, place: int) -> list[tuple[str, ...]]:
+        """Return which operations a feature goes through on its way to the model."""
+        return sorted(
+            tuple(operation.kind for operation in chain.operations)
+            for chain in self._emission.seen
+            if chain.feature == place
+        )
+
     def _accepting(self, values: Mapping[str, Any]) -> set[str]:
         with quiet():
-            return accepting(lambda row: self._model.predict(self._original.build(row)), self._row, values)
+            return accepting(
+                lambda row: self._model.predict(self._original.build(row)), self._row, values, self._alike
+            )
 
     def _bounds(self, features: list[Feature]) -> Bounds:
         """Return the smallest and the largest accepted number of each feature."""
