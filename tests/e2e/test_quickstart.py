@@ -24,7 +24,7 @@ def test_the_story_ends_well(tmp_path):
         timeout=110,
     )
     assert done.returncode == 0, done.stderr
-    told = done.stdout
+    told = " ".join(done.stdout.split())  # lines are wrapped
     assert "label changes 0" in told
     assert re.search(r"the chance of being more than 15 minutes late is \d+%", told)
     assert re.search(r"v1 \d+%, v2 10%", told)
