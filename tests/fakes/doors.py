@@ -25,6 +25,7 @@ from modelport.control.services.labels import Labels
 from modelport.control.services.registry import Registry
 from modelport.control.services.status import Status
 from modelport.domain.clock import SystemClock
+from modelport.domain.resource import Kind
 from modelport.settings import Settings
 from modelport.stores.artifacts.local import LocalArtifacts
 from modelport.stores.records.records import Records, sqlite_url
@@ -98,6 +99,12 @@ class Doors:
         files = {file: self.artifacts.put([content]) for file, content in truthful_bundle(number).items()}
         digest = self.artifacts.put([encode_manifest(Manifest(files))])
         return self.platform.registry.register_version(name, digest, principal="test").name
+
+    def settle(self, endpoint: str) -> None:
+        """Let an endpoint's newest wish have come true."""
+        with self.records.transaction() as tx:
+            found = tx.get(Kind.ENDPOINT, endpoint)
+            tx.put(replace(found, observed_generation=found.generation))
 
     def close(self) -> None:
         """Stop serving and close the database."""

@@ -110,6 +110,7 @@ class _FragileRecords:
     def __init__(self, records: Records, saboteur: Saboteur) -> None:
         self._records, self._saboteur = records, saboteur
         self.reading = records.reading
+        self.look_until = records.look_until
 
     @contextmanager
     def transaction(self, *, principal: str = "modelport") -> Iterator[Any]:
@@ -200,7 +201,7 @@ class FakeEngine:
         self.asked_to_stop: list[str] = []
         self.refuses: OSError | None = None
 
-    def start(self, folder: Path) -> None:
+    def start(self, folder: Path, on_exit: Callable[[], None]) -> None:
         if self.refuses is not None:
             raise self.refuses
         if folder.name not in self.running:
@@ -309,6 +310,7 @@ class House:
             folder=self.layout.jobs,
             captures=self.layout.captures,
             clock=self.clock,
+            wake=wake.set,
         )
         self.retention = Retention(
             self.records,

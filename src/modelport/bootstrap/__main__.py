@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from modelport.domain.errors import Conflict, InvalidInput, ModelportError, NotFound, Refused
 
@@ -67,5 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _leave(code: int) -> NoReturn:
+    """End this process at once.
+
+    What a process of the platform did is durable or told when its `run` returns. Taking modules and
+    native libraries apart frees nothing that the kernel would not, and somebody waits for the 0.1 s it takes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -10,8 +10,12 @@ from typing import Protocol
 class Engine(Protocol):
     """Runs jobs and first loads of models. Implemented by `engines.local`."""
 
-    def start(self, folder: Path) -> None:
+    def start(self, folder: Path, on_exit: Callable[[], None]) -> None:
         """Start the job of a folder, which holds `job.json`; nothing happens while it runs.
+
+        Args:
+            folder: The job's.
+            on_exit: Called, from any thread, when the process ends. A job found again has nobody who would.
 
         Raises:
             OSError: The process cannot be started.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -25,7 +26,7 @@ from modelport.stores.records.records import Records
 from modelport.wire.jobs import Work
 
 RESYNC_S = 1.0
-RUNNING_S = 0.2  # how late a job's end may be noticed
+RUNNING_S = 0.2  # how late the end of a job found again may be noticed; one that was started here tells
 KINDS = (Kind.TRANSFORM_JOB, Kind.PROCESSING_JOB)
 
 _log = structlog.get_logger("modelport.jobs")
@@ -41,6 +42,7 @@ class JobReconciler:
         folder: Folder of all job folders.
         captures: Folder of captured traffic.
         clock: Time.
+        wake: Called when a job that was started here ends.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class JobReconciler:
         folder: Path,
         captures: Path,
         clock: Clock,
+        wake: Callable[[], None],
     ) -> None:
         self._records = records
         self._ownership = ownership
@@ -59,6 +62,7 @@ class JobReconciler:
         self._folder = folder
         self._captures = captures
         self._clock = clock
+        self._wake = wake
         self._seen_alive: set[str] = set()
         self._refusals: dict[str, str] = {}
 
@@ -122,7 +126,7 @@ class JobReconciler:
         forget_result(folder)
         self._seen_alive.add(job.name)
         try:
-            self._engine.start(folder)
+            self._engine.start(folder, self._wake)
             self._refusals.pop(job.name, None)
         except OSError as error:
             self._refusals[job.name] = f"it could not be started: {error.strerror or error}"

@@ -88,7 +88,13 @@ class ControlPlane:
             prepare_timeout_s=2 * settings.canary_timeout_s,
         )
         jobs = JobReconciler(
-            self.records, ownership, engine, folder=layout.jobs, captures=layout.captures, clock=clock
+            self.records,
+            ownership,
+            engine,
+            folder=layout.jobs,
+            captures=layout.captures,
+            clock=clock,
+            wake=wake.set,
         )
         sweeper = Retention(
             self.records,

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,11 +56,12 @@ class LocalEngine:
         self._job_command = tuple(job_command)
         self._grace_s = grace_s
 
-    def start(self, folder: Path) -> None:
+    def start(self, folder: Path, on_exit: Callable[[], None]) -> None:
         """Start the job of a folder; nothing happens while it runs.
 
         Args:
             folder: Holds `job.json`.
+            on_exit: Called, from a thread of its own, when the process has ended.
 
         Raises:
             OSError: The process cannot be started.
@@ -84,8 +85,12 @@ class LocalEngine:
                 )
         finally:
             os.close(lock)  # the job holds it now
-        # Collects the exit status as soon as there is one: no zombie, no warning.
-        threading.Thread(target=process.wait, name=f"reap-{process.pid}", daemon=True).start()
+
+        def reap() -> None:  # as soon as there is a status to collect: no zombie, no warning
+            process.wait()
+            on_exit()
+
+        threading.Thread(target=reap, name=f"reap-{process.pid}", daemon=True).start()
         crash_point("job.spawned")
         record_process(folder, process.pid)
 

@@ -1,7 +1,8 @@
 """Arrow columns of a batch job: record batches to the serving matrix, outputs to Arrow arrays.
 
 No pandas: `to_numpy`, `pa.scalar` and `pa.array` import it lazily and cost a second, so numbers are
-read with `np.frombuffer` on Arrow's buffers and written with `Array.from_buffers`.
+read with `np.frombuffer` on Arrow's buffers and written with `Array.from_buffers`. `pyarrow.compute` costs
+40 ms; the methods that need it (`cast`, `take`, `dictionary_encode`) import it when they are called.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from modelport.domain.errors import InvalidInput
@@ -154,7 +154,7 @@ def _read_numbers(cell: Cell, array: pa.Array) -> _Column:
 
 
 def _read_text(cell: Cell, array: pa.Array) -> _Column:
-    return _read_dictionary(cell, pc.dictionary_encode(array))
+    return _read_dictionary(cell, array.dictionary_encode())
 
 
 def _read_dictionary(cell: Cell, array: pa.DictionaryArray) -> _Column:
@@ -299,24 +299,23 @@ def to_arrays(signature: Signature, outputs: Outputs) -> list[pa.Array]:
     """Return the answers as Arrow arrays, in the order of `output_schema`."""
     if outputs.label is None:
         return _float_arrays(outputs.predictions)
-    arrays = [_labels(signature.output.labels).take(_from_numpy(outputs.label, pa.int64()))]
+    arrays = [_labels(signature.output.labels, outputs.label)]
     if signature.output.probabilities:
         arrays += _float_arrays(outputs.probabilities)
     return arrays
 
 
-def _labels(labels: tuple[Value, ...]) -> pa.Array:
+def _labels(labels: tuple[Value, ...], codes: NDArray[np.int64]) -> pa.Array:
     kind = _label_type(labels)
     if kind == pa.string():
         words = [_word(label).encode() for label in labels]
         ends = np.cumsum([0, *map(len, words)], dtype=np.int32)
-        return pa.Array.from_buffers(
-            kind, len(words), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(words))]
-        )
+        buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(words))]
+        return pa.Array.from_buffers(kind, len(words), buffers).take(_from_numpy(codes, pa.int64()))
     if kind == pa.bool_():
-        bits = np.packbits(np.array(labels, np.bool_), bitorder="little")
-        return pa.Array.from_buffers(kind, len(labels), [None, pa.py_buffer(bits)])
-    return _from_numpy(np.array(labels, np.int64 if kind == pa.int64() else np.float64), kind)
+        bits = np.packbits(np.array(labels, np.bool_)[codes], bitorder="little")
+        return pa.Array.from_buffers(kind, len(codes), [None, pa.py_buffer(bits)])
+    return _from_numpy(np.array(labels, np.int64 if kind == pa.int64() else np.float64)[codes], kind)
 
 
 def _float_arrays(table: NDArray[np.float64] | None) -> list[pa.Array]:

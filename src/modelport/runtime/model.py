@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Signature, Task
 from modelport.runtime.cells import Cell, cells_of
-from modelport.runtime.codecs import Codecs, Decoder, Encoder
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.session import Session
 from modelport.wire import manifest as bundle
 from modelport.wire.signature import decode_signature
+
+if TYPE_CHECKING:
+    from modelport.runtime.codecs import Codecs, Decoder, Encoder
 
 LABEL = "label"
 PROBABILITIES = "probabilities"
@@ -51,7 +54,6 @@ class LoadedModel:
         self.signature = signature
         self.digest = digest
         self._session = Session(graph)
-        self._codecs = Codecs(signature)
         self._names = _outputs_of(signature)
         self._check_graph()
         self._classifies = signature.output.task is Task.CLASSIFICATION
@@ -92,6 +94,13 @@ class LoadedModel:
         if not self._classifies:
             return Outputs(predictions=found[0])
         return Outputs(found[0], found[1] if len(found) > 1 else None)
+
+    @cached_property
+    def _codecs(self) -> Codecs:
+        """Made when first asked for: a batch job has columns, and no use for them."""
+        from modelport.runtime.codecs import Codecs
+
+        return Codecs(self.signature)
 
     def decoder_for(self, content_type: str | None) -> Decoder:
         """Return the call that turns a body of this Content-Type into rows. See `codecs.Codecs`."""

@@ -45,9 +45,13 @@ class Endpoint(Described):
         """Return where applications send rows."""
         return f"{self.client.inference_url}/endpoints/{quote(self.name)}/invocations"
 
-    def refresh(self) -> Endpoint:
-        """Ask the server again."""
-        self.document = self.client.control.ask("GET", self._path)
+    def refresh(self, *, wait_s: float = 0.0) -> Endpoint:
+        """Ask the server again.
+
+        Args:
+            wait_s: Seconds to wait, at most, until the newest wish is settled.
+        """
+        self.document = self.client.control.ask("GET", self._path, params={"wait_s": wait_s or None})
         return self
 
     def config(self) -> dict[str, Any]:
@@ -236,9 +240,9 @@ class Endpoint(Described):
         """
         self.client.control.ask("DELETE", self._path)
 
-        def gone() -> bool | None:
+        def gone(patience_s: float) -> bool | None:
             try:
-                self.refresh()
+                self.refresh(wait_s=patience_s)
             except NotFound:
                 return True
             return None
@@ -264,9 +268,9 @@ class Endpoint(Described):
         wish = int(self.document.get("generation", 0))
         heard: list[str] = []
 
-        def served() -> Endpoint | None:
+        def served(patience_s: float) -> Endpoint | None:
             if heard:
-                self.refresh()
+                self.refresh(wait_s=patience_s)
             if on_change is not None and (not heard or heard[-1] != self.status):
                 on_change(self.status)
             heard.append(self.status)

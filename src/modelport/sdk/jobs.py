@@ -15,7 +15,7 @@ from modelport.domain.errors import InvalidInput, ModelportError
 from modelport.domain.names import NAME_LENGTH_MAX, VersionReference, check_name, parse_version
 from modelport.sdk.resources import Described
 from modelport.sdk.transport import quote
-from modelport.sdk.waiting import FIRST_PAUSE_S, GROWTH, wait_for
+from modelport.sdk.waiting import rest, wait_for
 from modelport.wire.jobs import Progress
 
 if TYPE_CHECKING:
@@ -91,9 +91,13 @@ class Job(Described):
         """
         return self.client.control.send("GET", f"{self._path}/reports/{quote(name)}").content
 
-    def refresh(self) -> Job:
-        """Ask the server again."""
-        self.document = self.client.control.ask("GET", self._path)
+    def refresh(self, *, wait_s: float = 0.0) -> Job:
+        """Ask the server again.
+
+        Args:
+            wait_s: Seconds to wait, at most, for the job to end.
+        """
+        self.document = self.client.control.ask("GET", self._path, params={"wait_s": wait_s or None})
         return self
 
     def progress(self) -> Progress:
@@ -113,7 +117,7 @@ class Job(Described):
         """Yield the progress until the job is over.
 
         Args:
-            pause_s: Longest pause between two looks, in seconds; a short job is looked at more often.
+            pause_s: Seconds between two looks; the job's end is told at once.
             timeout_s: Seconds to watch; None for ever.
 
         Raises:
@@ -121,16 +125,15 @@ class Job(Described):
         """
         clock = self.client.clock
         started = clock.monotonic()
-        pause = min(FIRST_PAUSE_S, pause_s)
         while not self.over:
             yield self.progress()
-            waited = clock.monotonic() - started
-            left = None if timeout_s is None else timeout_s - waited
+            looked_at = clock.monotonic()
+            left = None if timeout_s is None else timeout_s - (looked_at - started)
             if left is not None and left <= 0:
-                wait_for(lambda: None, goal=f"job {self.name}", timeout_s=0.0, clock=clock)
-            clock.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * GROWTH, pause_s)
-            self.refresh()
+                wait_for(lambda _: None, goal=f"job {self.name}", timeout_s=0.0, clock=clock)
+            pause = pause_s if left is None else min(pause_s, left)
+            if not self.refresh(wait_s=pause).over:
+                rest(pause, looked_at, clock)
         yield self.progress()
 
     def wait(
@@ -148,8 +151,8 @@ class Job(Described):
         """
         if on_progress is None:
 
-            def over() -> bool | None:
-                return True if self.over or self.refresh().over else None
+            def over(patience_s: float) -> bool | None:
+                return True if self.over or self.refresh(wait_s=patience_s).over else None
 
             wait_for(over, goal=f"job {self.name}", timeout_s=timeout_s, clock=self.client.clock)
         else:

@@ -16,7 +16,7 @@ from modelport.domain.errors import Conflict, Corrupted, NotFound, Unavailable
 from modelport.domain.registry import GroupNotes, GroupSpec, GroupStatus
 from modelport.domain.resource import Kind, Resource, Tag
 from modelport.stores.records import leases
-from modelport.stores.records.records import Records
+from modelport.stores.records.records import WAITERS_MAX, Records
 from modelport.stores.records.transaction import Transaction
 
 GROUP = Kind.MODEL_PACKAGE_GROUP
@@ -326,6 +326,47 @@ def test_one_of_many_wins_a_lease(records: Records) -> None:
 
     _together(try_it, times=8)
     assert len(winners) == 1
+
+
+def test_a_look_waits_for_what_is_written(records: Records) -> None:
+    def look() -> int:
+        with records.reading() as tx:
+            return len(tx.all(a_group().kind, limit=10))
+
+    threading.Timer(0.1, lambda: create(records, a_group())).start()
+    assert records.look_until(look, lambda found: found == 1, wait_s=30.0) == 1
+
+
+def test_a_look_ends_when_its_time_is_over(records: Records) -> None:
+    looks: list[int] = []
+    assert records.look_until(lambda: looks.append(1), lambda _: False, wait_s=0.05) is None
+    assert len(looks) == 1, "nothing was written, so there was nothing new to see"
+
+
+def test_a_look_without_patience_is_one_look(records: Records) -> None:
+    assert records.look_until(lambda: 7, lambda _: False, wait_s=0.0) == 7
+
+
+def test_too_many_who_wait_are_answered_at_once(records: Records) -> None:
+    looking = threading.Semaphore(0)
+    over = threading.Event()
+
+    def look() -> bool:
+        looking.release()
+        return over.is_set()
+
+    waiting = [
+        threading.Thread(target=records.look_until, args=(look, bool, 30.0)) for _ in range(WAITERS_MAX)
+    ]
+    for thread in waiting:
+        thread.start()
+        assert looking.acquire(timeout=10.0)
+    assert records.look_until(lambda: "as it is", lambda _: False, wait_s=30.0) == "as it is"
+    over.set()
+    create(records, a_group())
+    for thread in waiting:
+        thread.join(10.0)
+        assert not thread.is_alive()
 
 
 def _together(act: Callable[[], None], *, times: int) -> None:

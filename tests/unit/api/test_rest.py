@@ -3,6 +3,7 @@
 import hashlib
 import json
 import socket
+import threading
 
 import pytest
 
@@ -80,6 +81,18 @@ def test_an_endpoint_is_wished_for_and_described(doors):
     assert doors.client.delete("/api/v1/endpoints/f").status_code == 202
     unsettled = doors.client.get("/api/v1/status").json()["unsettled"]
     assert {item["name"] for item in unsettled} == {"e", "f"}
+
+
+def test_news_of_an_endpoint_can_be_waited_for(doors):
+    doors.register()
+    doors.client.post("/api/v1/endpoints/e/deployments", json={"model_package": "truth:1"})
+    waited = doors.client.get("/api/v1/endpoints/e", params={"wait_s": 0.05})
+    assert waited.json()["status"]["endpoint_status"] == "Creating", "the time was over"
+    threading.Timer(0.05, doors.settle, ["e"]).start()
+    told = doors.client.get("/api/v1/endpoints/e", params={"wait_s": 30}).json()
+    assert told["observed_generation"] == told["generation"]
+    for strange in ("-1", "31", "nan", "soon"):
+        assert doors.client.get("/api/v1/endpoints/e", params={"wait_s": strange}).status_code == 400
 
 
 def test_labels_are_all_kept_or_none(doors):

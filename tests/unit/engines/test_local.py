@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,6 +59,10 @@ def engine(program: str = POLITE, grace_s: float = 0.3) -> LocalEngine:
     )
 
 
+def _ignore() -> None:
+    pass
+
+
 def pid_of(folder: Path) -> int:
     return msgspec.json.decode((folder / PROCESS_FILE).read_bytes(), type=ProcessIdentity).pid
 
@@ -74,19 +79,27 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def test_started_once_and_adopted_by_another_engine(folder: Path) -> None:
     first, second = engine(), engine()
     assert not first.alive(folder)
-    first.start(folder)
+    first.start(folder, _ignore)
     assert first.alive(folder)
     assert second.alive(folder)
     wait_for((folder / "up").exists)
-    second.start(folder)
+    second.start(folder, _ignore)
     assert (folder / "starts").read_text() == "x"
     assert os.getsid(pid_of(folder)) == pid_of(folder) != os.getsid(0)
     assert (folder / LOG_FILE).read_text() == "working\n"
 
 
+def test_whoever_started_a_job_is_told_when_its_process_ends(folder: Path) -> None:
+    ended = threading.Event()
+    running = engine("pass")
+    running.start(folder, ended.set)
+    assert ended.wait(10.0)
+    assert not running.alive(folder)
+
+
 def test_stop_asks_first(folder: Path) -> None:
     running = engine()
-    running.start(folder)
+    running.start(folder, _ignore)
     wait_for((folder / "up").exists)
     running.stop(folder)
     assert (folder / STOP_FILE).exists()
@@ -95,7 +108,7 @@ def test_stop_asks_first(folder: Path) -> None:
 
 def test_stop_ends_the_whole_group_after_the_grace(folder: Path) -> None:
     running = engine(WITH_CHILD)
-    running.start(folder)
+    running.start(folder, _ignore)
     wait_for(lambda: (folder / "child").exists() and (folder / "child").read_text())
     child = int((folder / "child").read_text())
     pid = pid_of(folder)
@@ -111,13 +124,13 @@ def test_stop_ends_the_whole_group_after_the_grace(folder: Path) -> None:
 
 def test_killed_job_is_not_alive_and_starts_again(folder: Path) -> None:
     running = engine(WITH_CHILD)
-    running.start(folder)
+    running.start(folder, _ignore)
     child = int(wait_for(lambda: (folder / "child").exists() and (folder / "child").read_text()))
     os.kill(pid_of(folder), signal.SIGKILL)
     wait_for(lambda: not running.alive(folder))
-    running.start(folder)
+    running.start(folder, _ignore)
     wait_for(lambda: identify(child) is None)  # what the first one left is gone, and not in the way
-    wait_for(lambda: (running.start(folder), (folder / "starts").read_text() == "xx")[1])
+    wait_for(lambda: (running.start(folder, _ignore), (folder / "starts").read_text() == "xx")[1])
     assert running.alive(folder)
 
 
@@ -131,7 +144,7 @@ def test_a_recycled_pid_is_neither_alive_nor_touched(folder: Path) -> None:
         running.stop(folder)
         running.stop(folder)
         (folder / STOP_FILE).unlink()
-        running.start(folder)
+        running.start(folder, _ignore)
         assert stranger.poll() is None
         stranger.kill()
     assert pid_of(folder) != known.pid
@@ -139,19 +152,19 @@ def test_a_recycled_pid_is_neither_alive_nor_touched(folder: Path) -> None:
 
 def test_job_whose_starter_died_before_writing_its_name_is_not_doubled(folder: Path) -> None:
     running = engine()
-    running.start(folder)
+    running.start(folder, _ignore)
     wait_for((folder / "up").exists)
     name = (folder / PROCESS_FILE).read_bytes()
     (folder / PROCESS_FILE).unlink()
     assert running.alive(folder)
-    running.start(folder)
+    running.start(folder, _ignore)
     assert (folder / "starts").read_text() == "x"
     (folder / PROCESS_FILE).write_bytes(name)
 
 
 def test_interrupt_leaves_no_stop_mark_and_forces_the_stubborn(folder: Path) -> None:
     running = engine(STUBBORN)
-    running.start(folder)
+    running.start(folder, _ignore)
     wait_for((folder / "up").exists)
     running.interrupt([folder])
     wait_for(lambda: not running.alive(folder))

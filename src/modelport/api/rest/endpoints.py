@@ -13,7 +13,7 @@ from modelport.access.scopes import Scope
 from modelport.api.callers import may
 from modelport.api.platform import Here
 from modelport.api.rest.bodies import answer, body, nothing
-from modelport.api.rest.schemas import serves
+from modelport.api.rest.schemas import Patience, serves
 from modelport.control.services.labels import Accepted
 from modelport.control.services.page import Page
 from modelport.domain.endpoint import Endpoint, EndpointConfig, EndpointConfigSpec, EndpointSpec
@@ -134,9 +134,9 @@ def create_endpoint(
 
 
 @router.get("/endpoints/{name}", **serves(Endpoint))
-def describe_endpoint(platform: Here, _: Reader, name: str) -> Response:
-    """Describe an endpoint."""
-    return answer(platform.endpoints.describe(name))
+def describe_endpoint(platform: Here, _: Reader, name: str, wait_s: Patience = 0.0) -> Response:
+    """Describe an endpoint; `wait_s`: wait so many seconds, at most, until its newest wish is settled."""
+    return answer(platform.endpoints.describe(name, wait_s=wait_s))
 
 
 @router.delete("/endpoints/{name}", **serves(Endpoint, status=202))

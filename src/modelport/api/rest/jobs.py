@@ -14,7 +14,7 @@ from modelport.access.scopes import Scope
 from modelport.api.callers import may
 from modelport.api.platform import Here
 from modelport.api.rest.bodies import answer, body
-from modelport.api.rest.schemas import serves
+from modelport.api.rest.schemas import Patience, serves
 from modelport.control.services.jobs import status_of
 from modelport.control.services.page import Page
 from modelport.domain.errors import NotFound
@@ -89,9 +89,9 @@ def create_transform(
 
 
 @router.get("/transform-jobs/{name}", **serves(TransformJob))
-def describe_transform(platform: Here, _: Reader, name: str) -> Response:
-    """Describe a batch job."""
-    return answer(platform.jobs.describe(name, kind=Kind.TRANSFORM_JOB))
+def describe_transform(platform: Here, _: Reader, name: str, wait_s: Patience = 0.0) -> Response:
+    """Describe a batch job; `wait_s`: wait so many seconds, at most, for it to end."""
+    return answer(platform.jobs.describe(name, kind=Kind.TRANSFORM_JOB, wait_s=wait_s))
 
 
 @router.post("/transform-jobs/{name}/stop", **serves(TransformJob, status=202))
@@ -131,9 +131,9 @@ def create_monitor(platform: Here, caller: Writer, wish: Annotated[NewMonitor, b
 
 
 @router.get("/processing-jobs/{name}", **serves(ProcessingJob))
-def describe_processing(platform: Here, _: Reader, name: str) -> Response:
-    """Describe a monitoring job."""
-    return answer(platform.jobs.describe(name, kind=Kind.PROCESSING_JOB))
+def describe_processing(platform: Here, _: Reader, name: str, wait_s: Patience = 0.0) -> Response:
+    """Describe a monitoring job; `wait_s`: wait so many seconds, at most, for it to end."""
+    return answer(platform.jobs.describe(name, kind=Kind.PROCESSING_JOB, wait_s=wait_s))
 
 
 @router.post("/processing-jobs/{name}/stop", **serves(ProcessingJob, status=202))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
-from fastapi import FastAPI
+from fastapi import FastAPI, Query
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
@@ -19,7 +19,12 @@ from modelport.control.services.page import Page
 from modelport.wire.documents import VIEWS
 
 ANSWERS = "x-answers"
+WAIT_MAX_S = 30.0
 _REFERENCE = "#/components/schemas/{name}"
+
+
+Patience = Annotated[float, Query(ge=0.0, le=WAIT_MAX_S)]
+"""Seconds that a caller lets the server wait for news before it answers."""
 
 
 class Problem(msgspec.Struct, frozen=True):

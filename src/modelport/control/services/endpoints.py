@@ -237,17 +237,26 @@ class Endpoints:
         self._wake()
         return endpoint
 
-    def describe(self, name: str) -> Endpoint:
+    def describe(self, name: str, *, wait_s: float = 0.0) -> Endpoint:
         """Return an endpoint.
 
         A wish of generation g has come true when `observed_generation >= g`, the status is InService and
         `failure_reason` is None.
 
+        Args:
+            name: Of the endpoint.
+            wait_s: Seconds to wait, at most, until its newest wish is settled.
+
         Raises:
             NotFound: There is none of that name.
         """
-        with self._records.reading() as tx:
-            return tx.get(Kind.ENDPOINT, name)
+
+        def look() -> Endpoint:
+            with self._records.reading() as tx:
+                endpoint: Endpoint = tx.get(Kind.ENDPOINT, name)
+                return endpoint
+
+        return self._records.look_until(look, lambda endpoint: endpoint.settled, wait_s)
 
     def list(self, *, after: str | None = None, limit: int | None = None) -> Page[Endpoint]:
         """Return all endpoints, by name."""

@@ -178,18 +178,23 @@ class Jobs:
         self._wake()
         return job
 
-    def describe(self, name: str, *, kind: Kind | None = None) -> Job:
+    def describe(self, name: str, *, kind: Kind | None = None, wait_s: float = 0.0) -> Job:
         """Return a job.
 
         Args:
             name: Of the job; unique among jobs of all kinds.
             kind: Only of this kind; None: of any.
+            wait_s: Seconds to wait, at most, for it to end.
 
         Raises:
             NotFound: There is no such job.
         """
-        with self._records.reading() as tx:
-            return _find_job(tx, name, kind)
+
+        def look() -> Job:
+            with self._records.reading() as tx:
+                return _find_job(tx, name, kind)
+
+        return self._records.look_until(look, lambda job: job.settled, wait_s)
 
     def list(
         self, *, kind: Kind = Kind.TRANSFORM_JOB, after: str | None = None, limit: int | None = None

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
@@ -25,11 +25,14 @@ from modelport.durable import crash_point
 from modelport.stores.records.schema import migrate
 from modelport.stores.records.transaction import Transaction
 
+T = TypeVar("T")
+
 PLATFORM = "modelport"
 WRITER_LOCK = 0x6D70_0001  # "mp": names our advisory locks among others in the same database
 OWNER_LOCK = 0x6D70_0002
 BUSY_TIMEOUT_MS = 5_000
 READERS_MAX = 8
+WAITERS_MAX = 16  # each holds a thread of its caller
 
 
 class Records:
@@ -49,6 +52,9 @@ class Records:
         self._clock = clock
         self._writing = threading.Lock()
         self._closed = False
+        self._changed = threading.Condition()
+        self._edition = 0
+        self._waiters = threading.Semaphore(WAITERS_MAX)
         where = _parse(url)
         self.dialect = where.get_backend_name()
         self._owner: Connection | None = None
@@ -86,6 +92,9 @@ class Records:
             yield Transaction(connection, principal=principal, now=self._clock.now())
             crash_point("records.before_commit")
         crash_point("records.after_commit")
+        with self._changed:
+            self._edition += 1
+            self._changed.notify_all()
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -99,6 +108,32 @@ class Records:
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield Transaction(connection, principal=PLATFORM, now=self._clock.now())
+
+    def look_until(self, look: Callable[[], T], done: Callable[[T], bool], wait_s: float) -> T:
+        """Return what `look` finds: once that is `done`, or as it is when the time is over.
+
+        Args:
+            look: Reads; called at once, and again whenever this process has written something.
+            done: Whether there is nothing more to wait for.
+            wait_s: Seconds to wait at most; 0 looks once, and so does a caller when too many
+                wait already.
+        """
+        deadline = self._clock.monotonic() + wait_s
+        if wait_s <= 0 or not self._waiters.acquire(blocking=False):
+            return look()
+        try:
+            while True:
+                edition = self._edition
+                found = look()
+                left = deadline - self._clock.monotonic()
+                if done(found) or left <= 0 or not self._wait_for_news(edition, left):
+                    return found
+        finally:
+            self._waiters.release()
+
+    def _wait_for_news(self, edition: int, seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._edition != edition, seconds)
 
     def close(self) -> None:
         """Close all connections; the writer last, because the last one checkpoints."""
