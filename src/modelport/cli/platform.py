@@ -1,4 +1,7 @@
-"""`up`, `down`, `status`, `open`, `worker`: the platform's own processes."""
+"""`up`, `down`, `status`, `open`, `worker`: the platform's own processes.
+
+The client is imported where it is used: three of the five speak to no server, and httpx is half of a start.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,6 @@ from modelport.cli.output import print_facts, print_json, print_table, say
 from modelport.cli.parameters import PATH, Argument, Command, Output, output_option, timeout_option
 from modelport.domain.clock import Clock, SystemClock
 from modelport.domain.errors import TimedOut, Unreachable
-from modelport.sdk.client import DEFAULT_URL, URL_VARIABLE, Client
 from modelport.settings import HomeLayout, read_settings
 from modelport.supervisor.lock import lock_holder
 
@@ -141,6 +142,8 @@ def status(home: Path | None, output: Output) -> None:
 
 def _ask(layout: HomeLayout) -> dict[str, Any]:
     """Return the platform's own account; where control is down, what the supervisor wrote."""
+    from modelport.sdk.client import Client
+
     try:
         with Client(control_url(layout)) as client:
             return client.status()
@@ -155,6 +158,8 @@ def _ask(layout: HomeLayout) -> dict[str, Any]:
 
 def control_url(layout: HomeLayout) -> str:
     """Return where control listens: `MODELPORT_URL`, else the home's platform, else the default."""
+    from modelport.sdk.client import DEFAULT_URL, URL_VARIABLE
+
     if url := os.environ.get(URL_VARIABLE):
         return url
     try:
@@ -206,6 +211,10 @@ def open_console(home: Path | None) -> None:
 
     Example: modelport open
     """
+    import webbrowser
+
+    from modelport.sdk.client import Client
+
     url = control_url(_layout(home))
     with Client(url) as client:
         client.status()  # a browser's error page would not say what to do
