@@ -57,6 +57,9 @@ class Settings:
     )
     batch_rows_max: int = _setting(256, "Rows of several requests that share one call of a model.")
     drain_timeout_s: float = _setting(30.0, "Seconds to wait for open requests at a stop or switch.")
+    drain_linger_s: float = _setting(
+        2.0, "Seconds a quiet connection is kept at a stop, for a request that is on its way."
+    )
     canary_timeout_s: float = _setting(60.0, "Seconds a model may take to load and warm up once.")
     canary_memory_bytes_max: int = _setting(8 << 30, "Address space of the process that tries a model first.")
     capture_max_bytes: int = _setting(1 << 30, "Captured bytes kept for each endpoint.")

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     inference.add_argument("--home", type=Path, required=True)
     inference.add_argument("--index", type=int, required=True)
     inference.add_argument("--fd", type=int, required=True)
+    inference.add_argument("--handover")
 
     job = kinds.add_parser("job")
     job.add_argument("folder", type=Path)

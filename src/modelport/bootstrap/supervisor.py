@@ -17,6 +17,7 @@ from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import make_folders, save_settings, write_json
 from modelport.domain.clock import SystemClock
 from modelport.settings import HomeLayout, Settings, read_settings
+from modelport.supervisor.inboxes import Inboxes
 from modelport.supervisor.listeners import bind_listener, listener_url
 from modelport.supervisor.lock import HomeLock
 from modelport.supervisor.loop import Hooks, Supervisor
@@ -61,14 +62,16 @@ def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
             "inference_url": listener_url(inference),
             "pid": os.getpid(),
         }
+        inboxes = Inboxes.make(worker_count(settings), layout.run)
         save_settings(settings)
         write_json(layout.endpoint_file, urls)
         try:
             Supervisor(
-                process_table(settings, control, inference),
+                process_table(settings, control, inference, inboxes),
                 clock=clock,
                 hooks=make_hooks(layout, urls, output, detached=detached),
                 grace_s=settings.drain_timeout_s + GRACE_BEYOND_DRAIN_S,
+                on_stop=inboxes.shut,
                 stop_on_eof=sys.stdin.fileno() if stop_on_eof else None,
             ).run()
         finally:
@@ -79,7 +82,7 @@ def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
 
 
 def process_table(
-    settings: Settings, control: socket.socket, inference: socket.socket
+    settings: Settings, control: socket.socket, inference: socket.socket, inboxes: Inboxes
 ) -> Sequence[ProcessSpec]:
     """Return what runs: the inference workers, and one control process.
 
@@ -87,13 +90,17 @@ def process_table(
         settings: All of them.
         control: Listens on the control port.
         inference: Listens on the inference port; all workers share it.
+        inboxes: Where workers hand connections to each other.
     """
     home, logs = str(settings.home), settings.layout.logs
     workers = [
         ProcessSpec(
             f"inference-{index}",
-            program("inference", "--home", home, "--index", str(index), "--fd", str(inference.fileno())),
-            fds=(inference.fileno(),),
+            program(
+                *("inference", "--home", home, "--index", str(index), "--fd", str(inference.fileno())),
+                *("--handover", ",".join(str(number) for number in inboxes.descriptors_for(index))),
+            ),
+            fds=(inference.fileno(), *inboxes.descriptors_for(index)),
             env=ONE_THREAD,
             log=logs / f"inference-{index}.log",
         )

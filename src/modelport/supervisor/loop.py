@@ -65,6 +65,7 @@ class Supervisor:
         clock: Time.
         hooks: Whom to tell.
         grace_s: Seconds between SIGTERM and SIGKILL when stopping.
+        on_stop: Called once, before the processes are asked to stop.
         first_deaths_max: Deaths in a row of a process that was never ready, after which the start fails.
         stop_on_eof: A descriptor whose end of file stops the platform like SIGTERM; None for none.
     """
@@ -76,12 +77,14 @@ class Supervisor:
         clock: Clock,
         hooks: Hooks,
         grace_s: float,
+        on_stop: Callable[[], None] = lambda: None,
         first_deaths_max: int = 3,
         stop_on_eof: int | None = None,
     ) -> None:
         self._clock = clock
         self._hooks = hooks
         self._grace_s = grace_s
+        self._on_stop = on_stop
         self._first_deaths_max = first_deaths_max
         self._stop_on_eof = stop_on_eof
         self._lines = [_Line(spec, clock.now()) for spec in specs]
@@ -171,6 +174,7 @@ class Supervisor:
         now = self._clock.monotonic()
         if self._kill_at is None:
             self._kill_at = now + self._grace_s
+            self._on_stop()
             for line in self._lines:
                 if line.child is not None:
                     line.child.send(signal.SIGTERM)

@@ -1,0 +1,57 @@
+"""Where workers hand connections to each other: made once, here, and inherited like the listening sockets.
+
+What waits in an inbox belongs to the socket, so a connection that is on its way between two workers outlives
+both, while the supervisor lives.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+BOARD_BYTES = 64  # for each worker; they use half of it
+SEND_BYTES = 1 << 20  # of waiting messages; each weighs under 1 KiB
+
+
+class Inboxes:
+    """An inbox for each worker, and the board on which they see each other.
+
+    Args:
+        board: Descriptor of a file of `BOARD_BYTES` for each worker.
+        ends: For each worker the reading and the writing end of its inbox.
+    """
+
+    def __init__(self, board: int, ends: Sequence[tuple[socket.socket, socket.socket]]) -> None:
+        self._board = board
+        self._ends = tuple(ends)
+
+    @classmethod
+    def make(cls, count: int, folder: Path) -> Self:
+        """Return inboxes for `count` workers; the board is a file in `folder` without a name."""
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=".board.")
+        Path(name).unlink()
+        os.ftruncate(descriptor, count * BOARD_BYTES)
+        ends = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(count)]
+        for _, outlet in ends:
+            outlet.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+        return cls(descriptor, ends)
+
+    def descriptors_for(self, index: int) -> tuple[int, ...]:
+        """Return what a worker inherits: the board, its own inbox, the way into every inbox."""
+        outlets = (outlet.fileno() for _, outlet in self._ends)
+        return (self._board, self._ends[index][0].fileno(), *outlets)
+
+    def shut(self) -> None:
+        """Let workers know that nobody will take a connection any more."""
+        for inbox, _ in self._ends:
+            inbox.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of everything; connections that still wait are cut."""
+        os.close(self._board)
+        for end in (end for ends in self._ends for end in ends):
+            end.close()
