@@ -35,10 +35,29 @@ class Inboxes:
         descriptor, name = tempfile.mkstemp(dir=folder, prefix=".board.")
         Path(name).unlink()
         os.ftruncate(descriptor, count * BOARD_BYTES)
-        ends = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(count)]
-        for _, outlet in ends:
-            outlet.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
-        return cls(descriptor, ends)
+        return cls(descriptor, [_make_ends() for _ in range(count)])
+
+    @classmethod
+    def inherit(cls, descriptors: Sequence[int], count: int) -> Self:
+        """Return the inboxes that this process made when it was another program, and those missing since.
+
+        Args:
+            descriptors: What `descriptors` returned.
+            count: How many workers there are now.
+        """
+        board, *numbers = descriptors
+        sockets = [socket.socket(fileno=number) for number in numbers]
+        ends = list(zip(sockets[::2], sockets[1::2], strict=True))
+        ends += [_make_ends() for _ in range(len(ends), count)]
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        os.ftruncate(board, len(ends) * BOARD_BYTES)
+        return cls(board, ends)
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Return all of them: the board's, then the reading and the writing end of each inbox."""
+        return (self._board, *(end.fileno() for ends in self._ends for end in ends))
 
     def descriptors_for(self, index: int) -> tuple[int, ...]:
         """Return what a worker inherits: the board, its own inbox, the way into every inbox."""
@@ -55,3 +74,9 @@ class Inboxes:
         os.close(self._board)
         for end in (end for ends in self._ends for end in ends):
             end.close()
+
+
+def _make_ends() -> tuple[socket.socket, socket.socket]:
+    inbox, outlet = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    outlet.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+    return inbox, outlet
