@@ -63,6 +63,12 @@ class Settings:
     )
     batch_rows_max: int = _setting(256, "Rows of several requests that share one call of a model.")
     drain_timeout_s: float = _setting(30.0, "Seconds to wait for open requests at a stop or switch.")
+    drain_linger_s: float = _setting(
+        2.0, "Seconds a quiet connection is kept at a stop, for a request that is on its way."
+    )
+    start_timeout_s: float = _setting(
+        60.0, "Seconds a new process may take to be ready in an upgrade, before the old one is kept."
+    )
     canary_timeout_s: float = _setting(60.0, "Seconds a model may take to load and warm up once.")
     canary_memory_bytes_max: int = _setting(8 << 30, "Address space of the process that tries a model first.")
     capture_max_bytes: int = _setting(1 << 30, "Captured bytes kept for each endpoint.")
@@ -112,6 +118,16 @@ class HomeLayout:
     def processes_file(self) -> Path:
         """Return the supervisor's process table as JSON: names, pids, states, restarts."""
         return self.run / "processes.json"
+
+    @property
+    def upgrade_request_file(self) -> Path:
+        """Return what `modelport upgrade` asks the supervisor for."""
+        return self.run / "upgrade-request.json"
+
+    @property
+    def takeover_file(self) -> Path:
+        """Return what a supervisor leaves to the program that takes its place in the same process."""
+        return self.run / "takeover.json"
 
     @property
     def feed_socket(self) -> Path:

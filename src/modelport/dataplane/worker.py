@@ -45,6 +45,7 @@ from modelport.telemetry.slots import MetricSlot, read_totals, retire_dead
 BACKLOG = 1024
 FLUSH_S = 1.0
 DRAIN_POLL_S = 0.01
+SHARE_S = 0.5
 GC_THRESHOLDS = (50_000, 20, 20)  # requests make no cycles; a collection every 700 objects finds nothing
 SWITCH_INTERVAL_S = 0.001  # how long a thread (capture, loading) may keep the loop from running
 
@@ -129,7 +130,9 @@ class Worker:
         self._suspects = Suspects(layout.suspects, layout.flights, clock)
         self._flight = self._new_flight()
         self._watchdog = Watchdog(loop, settings.hang_timeout_s)
-        self.server = Server(settings, door.plan_for, door.wanted, clock, loop, self._count_refused)
+        self.server = Server(
+            settings, door.plan_for, door.wanted, clock, loop, self._count_refused, config.handover
+        )
 
     def stop(self) -> None:
         """Begin to drain; `run` returns when it is done."""
@@ -167,9 +170,12 @@ class Worker:
         tasks = [
             asyncio.create_task(self.feed.run()),
             asyncio.create_task(self._flush()),
+            asyncio.create_task(self._share()),
             asyncio.create_task(self.serving.try_marked(self.feed.report)),
         ]
         self._watchdog.start()
+        if self._config.handover is not None:
+            self._config.handover.start(self._loop, self.server.connect)
         on_ready()
         log.info("worker.ready", index=self._config.index, revision=self.serving.revision)
         await self._stopping.wait()
@@ -178,16 +184,36 @@ class Worker:
             await _end(task)
 
     async def _drain(self, servers: list[asyncio.Server]) -> None:
-        """Take no connection any more, answer what is open, cut what takes too long."""
+        """Take no connection any more and give those there are to other workers.
+
+        Where nobody takes them, as when the whole platform stops: answer what is open, keep quiet ones for
+        a moment in which a request may be on its way, cut what takes too long.
+        """
         for server in servers:
             server.close()
-        self.server.drain()
-        deadline = self._clock.monotonic() + self._config.settings.drain_timeout_s
-        while self.server.connections or self.serving.tables.open():
-            if self._clock.monotonic() > deadline:
+        handover, settings = self._config.handover, self._config.settings
+        if handover is not None:
+            handover.stop()
+        began = self._clock.monotonic()
+        while True:
+            self.server.drain()
+            await asyncio.sleep(DRAIN_POLL_S)  # also for connections accepted in this very turn
+            open_requests = self.serving.tables.open()
+            if not (self.server.connections or open_requests or (handover and handover.arriving)):
+                break
+            waited = self._clock.monotonic() - began
+            if waited > settings.drain_timeout_s:
                 log.warning("worker.cut", connections=len(self.server.connections))
-                return
-            await asyncio.sleep(DRAIN_POLL_S)
+                break
+            if waited > settings.drain_linger_s and not self.server.may_hand_over():
+                self.server.end_quiet()
+        if handover is not None and handover.given:
+            log.info("worker.handed_over", connections=handover.given)
+
+    async def _share(self) -> None:
+        while True:
+            self.server.share()
+            await asyncio.sleep(SHARE_S)
 
     async def _flush(self) -> None:
         while True:
