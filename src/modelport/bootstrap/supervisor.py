@@ -22,7 +22,6 @@ from modelport.supervisor.lock import HomeLock
 from modelport.supervisor.loop import Hooks, Supervisor
 from modelport.supervisor.table import ProcessSpec, ProcessView, table_document
 
-WORKERS_MAX = 4
 GRACE_BEYOND_DRAIN_S = 5.0
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
@@ -97,7 +96,7 @@ def process_table(
             env=ONE_THREAD,
             log=logs / f"inference-{index}.log",
         )
-        for index in range(worker_count(settings))
+        for index in range(settings.worker_count)
     ]
     return [
         *workers,
@@ -108,11 +107,6 @@ def process_table(
             log=logs / "control.log",
         ),
     ]
-
-
-def worker_count(settings: Settings) -> int:
-    """Return how many inference workers these settings mean."""
-    return settings.workers or min(os.cpu_count() or 1, WORKERS_MAX)
 
 
 def make_hooks(layout: HomeLayout, urls: dict[str, Any], output: str, *, detached: bool) -> Hooks:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,6 +19,7 @@ from modelport import __version__
 from modelport.access.scopes import Scope
 from modelport.dataplane.batching import Batcher
 from modelport.dataplane.capture import Capture
+from modelport.dataplane.cold import ColdRequests
 from modelport.dataplane.config import WorkerConfig
 from modelport.dataplane.costs import Costs, measure_costs
 from modelport.dataplane.door import Door, Page
@@ -28,6 +27,7 @@ from modelport.dataplane.feed_client import FeedClient
 from modelport.dataplane.flights import Flight
 from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
+from modelport.dataplane.memory import budget_for_models, machine_bytes, resident_bytes
 from modelport.dataplane.protocols.invocations import Invocations
 from modelport.dataplane.replies import build, plain_error
 from modelport.dataplane.server import Server
@@ -103,8 +103,25 @@ class Worker:
         self._slot = MetricSlot(layout.metrics, f"inference-{config.index}")
         self._artifacts = LocalArtifacts(layout.artifacts)
         marks = LoadingMarks(layout.marks, config.index)
-        self._models = Models(self._load, self._host, marks, timeout_s=settings.canary_timeout_s)
-        self.serving = Serving(layout.routes, self._models, marks, self._slot, config.try_model)
+        self._models = Models(
+            self._load,
+            self._host,
+            marks,
+            self._slot,
+            now=clock.monotonic,
+            timeout_s=settings.canary_timeout_s,
+            bytes_max=budget_for_models(
+                settings.model_memory_bytes_max, settings.worker_count, machine_bytes()
+            ),
+        )
+        self.serving = Serving(
+            layout.routes,
+            self._models,
+            marks,
+            self._slot,
+            config.try_model,
+            start_load_s=settings.start_load_s,
+        )
         self.feed = FeedClient(layout.feed_socket, config.index, self.serving)
         self._capture = Capture(layout.captures, settings, clock, self._slot)
         self._invoker = Invoker(
@@ -113,6 +130,13 @@ class Worker:
             clock,
             loop,
             capture=self._capture,
+            cold=ColdRequests(
+                self._models,
+                self._slot,
+                now=clock.monotonic,
+                requests_max=settings.cold_requests_max,
+                wait_s=settings.cold_wait_s,
+            ),
             count_refused=self._count_refused,
         )
         door = Door(
@@ -191,6 +215,7 @@ class Worker:
 
     async def _flush(self) -> None:
         while True:
+            self._models.make_room()  # models that were busy when room was wanted
             self._set_gauges()
             self._slot.flush()
             self._suspects.look()
@@ -199,7 +224,8 @@ class Worker:
     def _set_gauges(self) -> None:
         self._slot.series(metrics.INFLIGHT).set(self.serving.tables.open())
         self._slot.series(metrics.CONNECTIONS).set(len(self.server.connections))
-        self._slot.series(metrics.RSS, str(self._config.index)).set(_resident_bytes())
+        self._slot.series(metrics.RSS, str(self._config.index)).set(resident_bytes())
+        self._models.set_gauges()
 
     def _load(self, digest: str) -> tuple[LoadedModel, Costs]:
         model = LoadedModel.load(self._artifacts, digest)
@@ -259,10 +285,3 @@ async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def _resident_bytes() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # macOS: the largest it ever was, in bytes
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
