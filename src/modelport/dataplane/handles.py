@@ -70,12 +70,9 @@ class ModelHandle:
         """Say that it works, though it is not in memory."""
         self.failure, self.known = None, True
 
-    def leave(self) -> Batcher | None:
-        """Take it out of memory; return what ran it, which nobody else keeps then."""
-        batcher, self.batcher = self.batcher, None
-        if batcher is not None:
-            batcher.close()
+    def leave(self) -> None:
+        """Say that it is not in memory any more, and let nobody keep parts of it."""
+        self.batcher = None
         for keeper in self._keepers:
             keeper.forget()
         self._keepers.clear()
-        return batcher

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import structlog
 
@@ -34,6 +34,9 @@ from modelport.telemetry.slots import MetricSlot
 
 GIVE_BACK_AFTER_S = 1.0
 """Memory of models that left is handed back so much later: the next one to be loaded may want it."""
+
+MODEL_BYTES_MIN = 96 << 10
+"""What the smallest model takes besides its graph: an ONNX Runtime session, its signature and codecs."""
 
 CRASHED = "it crashed its process while loading"
 
@@ -88,6 +91,33 @@ class LoadingMarks:
         return self._folder / f"{self._index}-{digest}"
 
 
+class Use(NamedTuple):
+    """What a model in memory is good for: when it was used last, the bytes it takes, whether nobody waits."""
+
+    at: float
+    size: int
+    idle: bool
+
+
+def choose_leavers(uses: Mapping[str, Use], excess: int) -> list[str]:
+    """Return the models that leave memory: those idle longest, no more of them than it takes.
+
+    The one used last stays, so that a model larger than all the room there is can serve alone.
+
+    Args:
+        uses: Digest to its use, for all models in memory.
+        excess: Bytes to free.
+    """
+    leavers = []
+    for digest in sorted(uses, key=lambda each: uses[each].at)[:-1]:
+        if excess <= 0:
+            break
+        if uses[digest].idle:
+            leavers.append(digest)
+            excess -= uses[digest].size
+    return leavers
+
+
 class Models:
     """The models that tables name, by digest.
 
@@ -122,7 +152,7 @@ class Models:
         self._bytes_max = bytes_max
         self._tried: set[str] = set()
         self._handles: dict[str, ModelHandle] = {}
-        self._loaded: dict[str, ModelHandle] = {}
+        self._batchers: dict[str, Batcher] = {}  # of those in memory
         self._bytes = 0
         self._load_s = 0.0  # what loading took lately
         self._asked: dict[str, ModelHandle] = {}  # requests wait for these, in this order
@@ -142,7 +172,7 @@ class Models:
         self._thread.submit(import_module, "onnxruntime")
 
     def __contains__(self, digest: str) -> bool:
-        return digest in self._loaded
+        return digest in self._batchers
 
     @property
     def failures(self) -> dict[str, str]:
@@ -195,32 +225,26 @@ class Models:
     def keep_only(self, digests: Collection[str]) -> None:
         """Forget the models that are not among `digests`."""
         for digest in [digest for digest in self._handles if digest not in digests]:
-            handle = self._handles.pop(digest)
             self._asked.pop(digest, None)
-            if handle.batcher is not None:
-                self._unload(handle, "unneeded")
+            if digest in self._batchers:
+                self._unload(digest, "unneeded")
+            del self._handles[digest]
 
-    def make_room(self, keep: ModelHandle | None = None) -> None:
-        """Unload those idle longest, until the others fit.
-
-        Args:
-            keep: Stays, whatever its size.
-        """
-        if self._bytes <= self._bytes_max:
+    def make_room(self) -> None:
+        """Unload those idle longest, until the others fit."""
+        excess = self._bytes - self._bytes_max
+        if excess <= 0:
             return
-        idle = [
-            (handle.batcher.used_at, handle)
-            for handle in self._loaded.values()
-            if handle is not keep and handle.batcher is not None and handle.batcher.idle
-        ]
-        for _, handle in sorted(idle, key=lambda found: found[0]):
-            if self._bytes <= self._bytes_max:
-                return
-            self._unload(handle, "memory")
+        uses = {
+            digest: Use(batcher.used_at, self._handles[digest].size, batcher.idle)
+            for digest, batcher in self._batchers.items()
+        }
+        for digest in choose_leavers(uses, excess):
+            self._unload(digest, "memory")
 
     def set_gauges(self) -> None:
         """Say how many models are in memory, and how much of it they take."""
-        self._slot.series(metrics.MODELS).set(len(self._loaded))
+        self._slot.series(metrics.MODELS).set(len(self._batchers))
         self._slot.series(metrics.MODEL_MEMORY).set(self._bytes)
 
     def close(self) -> None:
@@ -278,7 +302,7 @@ class Models:
         if why != "room":
             batcher.used_at = self._now()
         handle.settle(batcher, size)
-        self._loaded[handle.digest] = handle
+        self._batchers[handle.digest] = batcher
         self._bytes += size
         self._slot.series(metrics.MODEL_LOADS, "loaded").add()
         log.info(
@@ -286,9 +310,9 @@ class Models:
         )
         self.on_settled(handle)
         if why == "room" and batcher.idle and self._bytes > self._bytes_max:
-            self._unload(handle, "memory")
+            self._unload(handle.digest, "memory")
             self._later.clear()
-        self.make_room(keep=handle)
+        self.make_room()
 
     async def _outcome(self, digest: str) -> Loaded | str:
         """Load a model in the thread; return it, or why it does not load."""
@@ -326,14 +350,16 @@ class Models:
         """Load a model and see how much memory that took; what requests took meanwhile counts with it."""
         before = allocated_bytes()
         model, costs = self._load(digest)
-        return model, costs, max(allocated_bytes() - before, model.graph_bytes)
+        return model, costs, max(allocated_bytes() - before, model.graph_bytes + MODEL_BYTES_MIN)
 
-    def _unload(self, handle: ModelHandle, reason: str) -> None:
-        held = [handle.leave()]
-        del self._loaded[handle.digest]
+    def _unload(self, digest: str, reason: str) -> None:
+        handle = self._handles[digest]
+        held = [self._batchers.pop(digest)]
+        held[0].close()
+        handle.leave()
         self._bytes -= handle.size
         self._slot.series(metrics.MODEL_UNLOADS, reason).add()
-        log.info("model.unloaded", digest=handle.digest, reason=reason)
+        log.info("model.unloaded", digest=digest, reason=reason)
         self._thread.submit(held.clear)  # a large one takes a while to fall apart
         self._give_back_soon()
 
