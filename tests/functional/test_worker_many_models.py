@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import socket
+import struct
 import threading
 import time
 import weakref
@@ -38,7 +40,7 @@ class Many:
     """
 
     def __init__(self, folder, count, **settings):
-        defaults = {"model_memory_bytes_max": NOTHING_FITS, "start_load_s": 0.0}
+        defaults = {"model_memory_bytes_max": NOTHING_FITS, "start_load_s": 20.0}
         self.worker = WorkerInThread(folder, **{**defaults, **settings})
         self.digests = {n: self.worker.put(truthful_bundle(n)) for n in range(1, count + 1)}
         self.worker.publish(1, *self.routes())
@@ -100,7 +102,7 @@ def test_every_endpoint_answers_though_one_model_fits(tmp_path):
 
 
 def test_models_that_fit_stay(tmp_path):
-    many = Many(tmp_path, 5, model_memory_bytes_max=1 << 30, start_load_s=20.0)
+    many = Many(tmp_path, 5, model_memory_bytes_max=1 << 30)
     with many.worker as worker:
         assert many.held() == set(many.digests)  # before the first request
         for number in many.digests:
@@ -111,7 +113,7 @@ def test_models_that_fit_stay(tmp_path):
 
 def test_what_is_not_loaded_at_the_start_follows_while_it_serves(tmp_path, gate):
     gate.open.clear()
-    many = Many(tmp_path, 5, model_memory_bytes_max=1 << 30)
+    many = Many(tmp_path, 5, model_memory_bytes_max=1 << 30, start_load_s=0.0)
     with many.worker as worker:
         assert worker.get("/readyz").status == 200
         assert many.held() == set()
@@ -135,8 +137,9 @@ def test_requests_for_one_model_share_its_load(tmp_path, gate):
 
 def test_a_deadline_passes_while_the_model_is_loaded(tmp_path, gate):
     many = Many(tmp_path, 2)
-    gate.open.clear()
     with many.worker as worker:
+        assert worker.ask("e1", [[0, 0]]).status == 200
+        gate.open.clear()
         answer = worker.ask("e2", [[0, 0]], {"X-Modelport-Timeout-Ms": "50"})
         assert answer.status == 504
         assert "before the model was loaded" in answer.json["Message"]
@@ -161,6 +164,7 @@ def test_a_model_whose_clients_went_away_is_not_loaded(tmp_path, gate):
                 b"Content-Type: application/json\r\nContent-Length: 7\r\n\r\n[[0,0]]"
             )
             _wait(lambda: _waiting(many) == 2)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         _wait(lambda: len(worker.worker.server.connections) == 1)
         gate.open.set()
         assert first.result().json == right(2)
@@ -171,12 +175,14 @@ def test_a_model_whose_clients_went_away_is_not_loaded(tmp_path, gate):
 
 
 def test_a_wait_and_those_who_wait_are_bounded(tmp_path, gate):
-    many = Many(tmp_path, 3, cold_wait_s=0.3, cold_requests_max=2)
-    gate.open.clear()
+    many = Many(tmp_path, 4, cold_wait_s=0.3, cold_requests_max=2)
     with many.worker as worker, ThreadPoolExecutor(4) as pool:
+        assert worker.ask("e3", [[0, 0]]).status == 200
+        gate.open.clear()
         waiting = [pool.submit(worker.ask, f"e{number}", [[0, 0]]) for number in (1, 2)]
         _wait(lambda: _waiting(many) == 2)
-        refused = worker.ask("e3", [[0, 0]])
+        assert worker.ask("e3", [[0, 0]]).json == right(3)
+        refused = worker.ask("e4", [[0, 0]])
         assert (refused.status, refused.headers["x-amzn-errortype"]) == (503, "ServiceUnavailable")
         assert int(refused.headers["retry-after"]) >= 1
         assert "model_memory_bytes_max" in refused.json["Message"]
@@ -184,7 +190,7 @@ def test_a_wait_and_those_who_wait_are_bounded(tmp_path, gate):
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
             assert "could not be loaded within 0.3 s" in answer.json["Message"]
         gate.open.set()
-        assert worker.ask("e3", [[0, 0]]).json == right(3)
+        assert worker.ask("e4", [[0, 0]]).json == right(4)
 
 
 def test_a_model_that_cannot_come_back_says_why(tmp_path):
@@ -219,8 +225,9 @@ def test_a_bad_request_is_refused_after_the_wait_as_before_it(tmp_path):
 
 def test_a_table_keeps_its_models_until_its_requests_are_answered(tmp_path, gate):
     many = Many(tmp_path, 2)
-    gate.open.clear()
     with many.worker as worker, ThreadPoolExecutor(2) as pool:
+        assert worker.ask("e2", [[0, 0]]).status == 200
+        gate.open.clear()
         waiting = pool.submit(worker.ask, "e1", [[3, 4]])
         _wait(lambda: gate.waiting == 1)
         many.switch(2, *many.routes(1))  # e1 is undeployed while its model is being loaded
@@ -234,8 +241,9 @@ def test_a_table_keeps_its_models_until_its_requests_are_answered(tmp_path, gate
 
 def test_a_model_that_is_forgotten_while_it_is_loaded_does_not_stay(tmp_path, gate):
     many = Many(tmp_path, 2)
-    gate.open.clear()
     with many.worker as worker:
+        assert worker.ask("e2", [[0, 0]]).status == 200
+        gate.open.clear()
         assert worker.ask("e1", [[0, 0]], {"X-Modelport-Timeout-Ms": "50"}).status == 504
         assert gate.waiting == 1
         many.switch(2, *many.routes(1))
@@ -341,8 +349,9 @@ def test_a_busy_endpoint_does_not_notice_that_others_come_and_go(tmp_path):
 
 def test_a_stop_answers_those_who_wait_for_a_model(tmp_path, gate):
     many = Many(tmp_path, 2)
-    gate.open.clear()
     with many.worker as worker, ThreadPoolExecutor(1) as pool:
+        assert worker.ask("e1", [[0, 0]]).status == 200
+        gate.open.clear()
         waiting = pool.submit(worker.ask, "e2", [[1, 1]])
         _wait(lambda: _waiting(many) == 1)
         worker._loop.call_soon_threadsafe(worker.worker.stop)
