@@ -105,11 +105,15 @@ class Home:
         self.pid = 0
 
     def publish(self, revision: int, routes: list) -> None:
-        route_file(self.layout.routes, revision).write_bytes(encode_routes(RouteTable(revision, tuple(routes))))
+        """Write a table as control does."""
+        route_file(self.layout.routes, revision).write_bytes(
+            encode_routes(RouteTable(revision, tuple(routes)))
+        )
         active_file(self.layout.routes).write_text(str(revision))
 
     @contextmanager
     def worker(self):
+        """Run a worker on this home."""
         descriptor = self.listener.fileno()
         command = [sys.executable, "-m", "modelport.bootstrap", "inference", "--home", str(self.layout.home)]
         with subprocess.Popen(
@@ -135,6 +139,7 @@ class Home:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def total(self, metric: str, *labels: str) -> int:
+        """Return what the worker counted."""
         time.sleep(1.1)  # until it has written its numbers
         return read_totals(self.layout.metrics).get((metric, labels), [0])[0]
 

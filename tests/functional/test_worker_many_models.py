@@ -15,7 +15,7 @@ import pytest
 from fakes.bundles import truthful_bundle
 from fakes.serving import WorkerInThread, endpoint
 from fakes.truthful import TruthfulLoad
-from modelport.dataplane.batching import Costs
+from modelport.dataplane.costs import line
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import read_totals
 
@@ -69,13 +69,12 @@ class Gate:
         self.open = threading.Event()
         self.open.set()
         self.waiting = 0
-        monkeypatch.setattr("modelport.dataplane.worker.measure_costs", self._measure)
+        monkeypatch.setattr("modelport.runtime.model.LoadedModel.warm_up", self._warm_up)
 
-    def _measure(self, _model, _now):
+    def _warm_up(self):
         self.waiting += 1
         assert self.open.wait(20)
         self.waiting -= 1
-        return Costs(1e-6, 1e-7)
 
 
 @pytest.fixture
@@ -258,14 +257,14 @@ def test_a_model_at_work_is_not_unloaded(tmp_path, monkeypatch):
     def measure(model, _now):
         run = model.run
 
-        def wait(matrix):
+        def wait(matrix, stop=None):
             if matrix[0, 0] == 77:
                 at_work.set()
                 assert done.wait(20)
-            return run(matrix)
+            return run(matrix, stop)
 
         model.run = wait
-        return Costs(1.0, 0.0)  # in a thread of its own
+        return line(1.0, 0.0)  # in a thread of its own
 
     monkeypatch.setattr("modelport.dataplane.worker.measure_costs", measure)
     many = Many(tmp_path, 3)

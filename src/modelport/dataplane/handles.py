@@ -10,6 +10,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 from modelport.dataplane.batching import Batcher
+from modelport.dataplane.costs import Costs
 
 
 class Keeper(Protocol):
@@ -39,7 +40,7 @@ class ModelHandle:
         digest: SHA-256 of its manifest.
     """
 
-    __slots__ = ("_keepers", "batcher", "digest", "failure", "known", "size")
+    __slots__ = ("_keepers", "batcher", "costs", "digest", "failure", "known", "size")
 
     def __init__(self, digest: str) -> None:
         self.digest = digest
@@ -47,6 +48,7 @@ class ModelHandle:
         self.failure: str | None = None  # why it does not work
         self.known = False  # it worked, here or in another worker, and may be loaded when it is asked for
         self.size = 0  # bytes it took when it was loaded last
+        self.costs: Costs | None = None  # of its calls, as measured when it was loaded first
         self._keepers: WeakSet[Keeper] = WeakSet()
 
     @property
@@ -58,9 +60,10 @@ class ModelHandle:
         """Remember who keeps parts of it."""
         self._keepers.add(keeper)
 
-    def settle(self, batcher: Batcher, size: int) -> None:
+    def settle(self, batcher: Batcher, costs: Costs, size: int) -> None:
         """Say that it is in memory."""
-        self.batcher, self.size, self.failure, self.known = batcher, size, None, True
+        self.batcher, self.costs, self.size = batcher, costs, size
+        self.expect()
 
     def fail(self, reason: str) -> None:
         """Say why it does not work."""

@@ -122,7 +122,7 @@ class Models:
     """The models that tables name, by digest.
 
     Args:
-        load: Loads a model and measures it; runs in a thread.
+        load: Loads a model, and measures it unless its costs are known; runs in a thread.
         host: Makes the batcher of a loaded model; runs on the loop.
         marks: This worker's marks.
         slot: Where loads and unloads are counted.
@@ -133,7 +133,7 @@ class Models:
 
     def __init__(
         self,
-        load: Callable[[str], tuple[LoadedModel, Costs]],
+        load: Callable[[str, Costs | None], tuple[LoadedModel, Costs]],
         host: Callable[[LoadedModel, Costs], Batcher],
         marks: LoadingMarks,
         slot: MetricSlot,
@@ -281,7 +281,7 @@ class Models:
             if not needed or handle.batcher is not None or (handle.failure is not None and why != "table"):
                 return
             report(handle.digest, "loading", None)
-            found = await self._outcome(handle.digest)
+            found = await self._outcome(handle.digest, None if why == "table" else handle.costs)
             if self._handles.get(handle.digest) is not handle:  # no table names it any more
                 self._give_back_soon()
                 return
@@ -301,12 +301,16 @@ class Models:
         batcher = self._host(model, costs)
         if why != "room":
             batcher.used_at = self._now()
-        handle.settle(batcher, size)
+        handle.settle(batcher, costs, size)
         self._batchers[handle.digest] = batcher
         self._bytes += size
         self._slot.series(metrics.MODEL_LOADS, "loaded").add()
         log.info(
-            "model.loaded", digest=handle.digest, why=why, bytes=size, call_us=round(costs.seconds(1) * 1e6, 1)
+            "model.loaded",
+            digest=handle.digest,
+            why=why,
+            bytes=size,
+            call_us=round(costs.seconds(1) * 1e6, 1),
         )
         self.on_settled(handle)
         if why == "room" and batcher.idle and self._bytes > self._bytes_max:
@@ -314,10 +318,10 @@ class Models:
             self._later.clear()
         self.make_room()
 
-    async def _outcome(self, digest: str) -> Loaded | str:
+    async def _outcome(self, digest: str, costs: Costs | None) -> Loaded | str:
         """Load a model in the thread; return it, or why it does not load."""
         began = self._now()
-        loading = self._thread.submit(self._load_marked, digest)
+        loading = self._thread.submit(self._load_marked, digest, costs)
         try:
             async with asyncio.timeout(self._timeout_s):
                 found = await asyncio.wrap_future(loading)
@@ -334,22 +338,22 @@ class Models:
         self._load_s += 0.2 * (taken - self._load_s)
         return found
 
-    def _load_marked(self, digest: str) -> Loaded:
+    def _load_marked(self, digest: str, costs: Costs | None) -> Loaded:
         if digest in self._tried:
-            return self._load_measured(digest)
+            return self._load_weighed(digest, costs)
         if self._marks.exists(digest):
             raise ModelportError(CRASHED)
         self._marks.put(digest)
         try:
-            return self._load_measured(digest)
+            return self._load_weighed(digest, costs)
         finally:
             self._tried.add(digest)
             self._marks.remove(digest)
 
-    def _load_measured(self, digest: str) -> Loaded:
+    def _load_weighed(self, digest: str, costs: Costs | None) -> Loaded:
         """Load a model and see how much memory that took; what requests took meanwhile counts with it."""
         before = allocated_bytes()
-        model, costs = self._load(digest)
+        model, costs = self._load(digest, costs)
         return model, costs, max(allocated_bytes() - before, model.graph_bytes + MODEL_BYTES_MIN)
 
     def _unload(self, digest: str, reason: str) -> None:

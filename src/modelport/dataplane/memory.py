@@ -12,20 +12,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from modelport.settings import Settings
+
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 MODELS_SHARE = 0.5
 """Of the memory there is, for models; the rest is for requests, other processes and the file cache."""
 
 
-def budget_for_models(limit: int, workers: int, machine: int) -> int:
+def budget_for_models(settings: Settings, machine: int) -> int:
     """Return the bytes one worker may hold in models.
 
     Args:
-        limit: As set; 0 leaves it to this function.
-        workers: How many share the machine, at least 1.
+        settings: As set, or by the number of workers and what each may ask for.
         machine: Bytes there are, from `machine_bytes`.
     """
-    return limit or int(machine * MODELS_SHARE) // workers
+    share = machine // settings.worker_count
+    if settings.worker_memory_bytes_max:
+        share = min(share, settings.worker_memory_bytes_max)
+    return settings.model_memory_bytes_max or int(share * MODELS_SHARE)
 
 
 def machine_bytes() -> int:

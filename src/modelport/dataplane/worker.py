@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -110,9 +111,7 @@ class Worker:
             self._slot,
             now=clock.monotonic,
             timeout_s=settings.canary_timeout_s,
-            bytes_max=budget_for_models(
-                settings.model_memory_bytes_max, settings.worker_count, machine_bytes()
-            ),
+            bytes_max=budget_for_models(settings, machine_bytes()),
         )
         self.serving = Serving(
             layout.routes,
@@ -227,10 +226,10 @@ class Worker:
         self._slot.series(metrics.RSS, str(self._config.index)).set(resident_bytes())
         self._models.set_gauges()
 
-    def _load(self, digest: str) -> tuple[LoadedModel, Costs]:
+    def _load(self, digest: str, costs: Costs | None) -> tuple[LoadedModel, Costs]:
         model = LoadedModel.load(self._artifacts, digest)
         model.warm_up()
-        return model, measure_costs(model, self._clock.monotonic)
+        return model, costs or measure_costs(model, self._clock.monotonic)
 
     def _host(self, model: LoadedModel, costs: Costs) -> Batcher:
         return Batcher(
@@ -273,9 +272,8 @@ class Worker:
 
 def _limit_memory(bytes_max: int) -> None:
     """Let a call that asks for too much fail, instead of the machine."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = bytes_max or machine * 3 // 4
+    limit = bytes_max or machine_bytes() * 3 // 4
     resource.setrlimit(
         resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelport.dataplane.batching import Costs
+from modelport.dataplane.costs import line
 from modelport.dataplane.loading import CRASHED, LoadingMarks, Models, Use, choose_leavers
 from modelport.domain.errors import ModelportError
 from modelport.telemetry import metrics
@@ -42,6 +42,7 @@ class Memory:
         self.gate = threading.Event()
         self.gate.set()
         self.loads = []
+        self.measured = []
         self.failing = {}
         self.told = []
         self.time = 0.0
@@ -65,13 +66,15 @@ class Memory:
         self.time += 1.0
         return self.time
 
-    def load(self, name):
+    def load(self, name, costs):
         self.loads.append(name[0])
+        if costs is None:
+            self.measured.append(name[0])
         self.loop.call_soon_threadsafe(self.loading.set)
         assert self.gate.wait(30)
         if name in self.failing:
             raise self.failing[name]
-        return SimpleNamespace(graph_bytes=SIZE), Costs(1e-6, 1e-6)
+        return SimpleNamespace(graph_bytes=SIZE), costs or line(1e-6, 1e-6)
 
     async def deploy(self, *names):
         await self.models.ensure([digest(name) for name in names], self.report)
@@ -135,6 +138,7 @@ def test_a_dormant_model_comes_back_for_whoever_asks(story):
         memory.told.clear()
         handles = await asyncio.gather(memory.ask("a"), memory.ask("a"), memory.ask("a"))
         assert memory.loads == list("abca")
+        assert memory.measured == list("abc")
         assert len({id(handle.batcher) for handle in handles}) == 1
         assert memory.held() == "ac"
         assert memory.told == []  # control was told that it is ready, and it was
@@ -286,7 +290,9 @@ def test_a_mark_is_left_for_the_first_load_only(story):
     async def scenes(memory):
         seen = []
         load = memory.models._load
-        memory.models._load = lambda name: (seen.append(memory.marks.exists(name)), load(name))[1]
+        memory.models._load = lambda name, costs: (seen.append(memory.marks.exists(name)), load(name, costs))[
+            1
+        ]
         await memory.deploy("a", "b", "c")
         await memory.ask("a")
         assert seen == [True, True, True, False]
