@@ -252,7 +252,7 @@ class Batcher:
         return self._work(group, self._own_flight, stop)
 
     def _work(self, group: list[Exchange], flight: Flight, stop: Stop | None) -> Work:
-        """Return the answers of a group; thread-safe, for beside its arguments it touches only its last use."""
+        """Return the answers of a group; thread-safe: it touches its arguments and when it was used last."""
         suspect = None
         if len(group) == 1:
             rows = group[0].rows
