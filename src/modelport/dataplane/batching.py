@@ -93,6 +93,7 @@ class Batcher:
         self._thread = OneThread("model")
         self._pace_s = costs.row_s
         self._admission = Admission(costs.seconds(1), now())
+        self.used_at = 0.0  # when its newest call began; 0: never
         self.busy = False  # requests queue for the model's thread
 
     @property
@@ -251,7 +252,7 @@ class Batcher:
         return self._work(group, self._own_flight, stop)
 
     def _work(self, group: list[Exchange], flight: Flight, stop: Stop | None) -> Work:
-        """Return the answers of a group; thread-safe, for it touches nothing but its arguments."""
+        """Return the answers of a group; thread-safe: it touches its arguments and when it was used last."""
         suspect = None
         if len(group) == 1:
             rows = group[0].rows
@@ -268,7 +269,7 @@ class Batcher:
             requests = [cast("Rows", exchange.rows) for exchange in group]  # undecoded ones come alone
         data = join(requests)
         flight.take_off(self._digest, [len(request.data) for request in requests], data)
-        began = self._now()
+        began = self.used_at = self._now()
         run = self.model.run if stop is None else partial(self.model.run, stop=stop)
         results = run_together(run, requests, data, self._features)
         seconds = self._now() - began

@@ -54,6 +54,7 @@ class LoadedModel:
         self.signature = signature
         self.digest = digest
         self._session = Session(graph)
+        self.graph_bytes = len(graph) if isinstance(graph, bytes) else graph.stat().st_size
         self._names = _outputs_of(signature)
         self._check_graph()
         self._classifies = signature.output.task is Task.CLASSIFICATION
