@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto
 
 from modelport.domain.errors import ConversionFailed
 from modelport.formats.blocks import Block
 from modelport.formats.emission import Emission
 from modelport.formats.ensemble import Tree, add_trees, constant_tree
-from modelport.formats.scikit.linear import two_columns
+from modelport.formats.probabilities import of_two
 from modelport.formats.scikit.walk import Walk
 from modelport.formats.tree_input import prepare
 
@@ -37,9 +36,7 @@ def convert_histogram(walk: Walk, model: Any, block: Block, where: str) -> Emiss
     graph = walk.graph
     if hasattr(model, "classes_"):
         if len(start) == 1:
-            positive = graph.add("Greater", graph.vector(raw, 0), graph.constant(0.0))
-            label = graph.cast(positive, TensorProto.INT64)
-            table = two_columns(graph, graph.add("Sigmoid", raw))
+            label, table = of_two(graph, raw)
         else:
             label, table = graph.argmax(raw), graph.add("Softmax", raw, axis=1)
         return replace(emission, label=label, probabilities=table)
