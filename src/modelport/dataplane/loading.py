@@ -16,7 +16,8 @@ from typing import Literal
 
 import structlog
 
-from modelport.dataplane.batching import Batcher, Costs
+from modelport.dataplane.batching import Batcher
+from modelport.dataplane.costs import Costs
 from modelport.dataplane.threads import OneThread
 from modelport.domain.errors import ModelportError
 from modelport.domain.names import DIGEST
@@ -150,7 +151,7 @@ class Models:
             reason = f"{type(error).__name__}: {error}"
         else:
             self._hosted[digest] = self._host(model, costs)
-            log.info("model.loaded", digest=digest, call_us=round(costs.fixed_s * 1e6, 1))
+            log.info("model.loaded", digest=digest, call_us=round(costs.seconds(1) * 1e6, 1))
             report(digest, "ready", None)
             return None
         log.warning("model.failed", digest=digest, reason=reason)
