@@ -16,6 +16,9 @@ from typing import Any
 
 from modelport.domain.errors import InvalidInput
 
+WORKERS_MAX = 4
+"""Workers where none are asked for; further ones are a decision."""
+
 
 def _setting(default: Any, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
@@ -55,6 +58,12 @@ class Settings:
     pending_requests_max: int = _setting(
         1024, "Requests of one endpoint waiting in one worker; further ones get 503."
     )
+    worker_memory_bytes_max: int = _setting(
+        0, "Memory one worker may ask for; a call that wants more fails. 0: three quarters of the machine's."
+    )
+    hang_timeout_s: float = _setting(
+        10.0, "Seconds a worker's loop may stand still in a model's call before the worker is replaced."
+    )
     batch_rows_max: int = _setting(256, "Rows of several requests that share one call of a model.")
     drain_timeout_s: float = _setting(30.0, "Seconds to wait for open requests at a stop or switch.")
     drain_linger_s: float = _setting(
@@ -65,11 +74,30 @@ class Settings:
     )
     canary_timeout_s: float = _setting(60.0, "Seconds a model may take to load and warm up once.")
     canary_memory_bytes_max: int = _setting(8 << 30, "Address space of the process that tries a model first.")
+    model_memory_bytes_max: int = _setting(
+        0,
+        "Memory of one worker for models, in bytes; those idle longest leave it beyond that, and come back "
+        "when asked. 0: half of the machine's (or container's) memory, divided by the workers.",
+    )
+    cold_wait_s: float = _setting(
+        30.0, "Seconds a request waits for a model that is loaded for it; then it gets 503."
+    )
+    cold_requests_max: int = _setting(
+        1024, "Requests of one worker waiting for models that are being loaded; further ones get 503."
+    )
+    start_load_s: float = _setting(
+        2.0, "Seconds a starting worker loads models before it serves; the others follow while it serves."
+    )
     capture_max_bytes: int = _setting(1 << 30, "Captured bytes kept for each endpoint.")
     capture_max_age_days: float = _setting(30.0, "Days captured records are kept.")
     capture_queue_records: int = _setting(10_000, "Captured records waiting to be written, for each worker.")
     batch_memory_bytes: int = _setting(64 << 20, "Memory a batch job aims to keep for rows in flight.")
     log_level: str = _setting("info", "debug, info, warning or error.")
+
+    @property
+    def worker_count(self) -> int:
+        """Return how many inference workers `workers` means."""
+        return self.workers or min(os.cpu_count() or 1, WORKERS_MAX)
 
     @property
     def layout(self) -> HomeLayout:
@@ -137,6 +165,16 @@ class HomeLayout:
     def marks(self) -> Path:
         """Return the folder of loading marks: `{worker index}-{digest}`."""
         return self.run / "marks"
+
+    @property
+    def flights(self) -> Path:
+        """Return the folder of what workers' threads run at this moment."""
+        return self.run / "flights"
+
+    @property
+    def suspects(self) -> Path:
+        """Return the folder of requests that were in flight when a worker died."""
+        return self.run / "suspects"
 
     @property
     def metrics(self) -> Path:

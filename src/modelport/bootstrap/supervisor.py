@@ -31,7 +31,6 @@ from modelport.supervisor.table import ProcessSpec, ProcessView, table_document
 from modelport.supervisor.upgrade import Upgrade
 from modelport.supervisor.upgrading import UPGRADE_SIGNAL
 
-WORKERS_MAX = 4
 GRACE_BEYOND_DRAIN_S = 5.0
 KINDS = ("inference", "control", "job", "canary")
 ONE_THREAD = dict.fromkeys(
@@ -175,7 +174,7 @@ def process_table(
             overlaps=True,
             log=logs / f"inference-{index}.log",
         )
-        for index in range(worker_count(settings))
+        for index in range(settings.worker_count)
     ]
     return [
         *workers,
@@ -186,11 +185,6 @@ def process_table(
             log=logs / "control.log",
         ),
     ]
-
-
-def worker_count(settings: Settings) -> int:
-    """Return how many inference workers these settings mean."""
-    return settings.workers or min(os.cpu_count() or 1, WORKERS_MAX)
 
 
 def make_hooks(layout: HomeLayout, urls: dict[str, Any], output: str, *, detached: bool) -> Hooks:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+
+import structlog
 
 from modelport.access.hosts import check_cross_site, check_host
 from modelport.access.principals import Principal
@@ -16,15 +19,33 @@ from modelport.dataplane.replies import describe, plain_error, status_of
 from modelport.domain.errors import ModelportError
 
 DECISIONS_MAX = 1024
+
+log = structlog.get_logger()
 Authenticate = Callable[[str | None], Principal]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A path that answers GET by itself: the scope it asks for, and its reply."""
+    """A path that answers GET by itself.
+
+    Args:
+        scope: What the caller must be allowed to do.
+        show: Makes the reply.
+        before: For a reply that takes long to make: called on the loop, and `show` after it in a thread.
+    """
 
     scope: Scope
     show: Callable[[], bytes]
+    before: Callable[[], None] | None = None
+
+    def answer(self, exchange: Exchange) -> None:
+        """Reply, now or later."""
+        if self.before is None:
+            exchange.reply(self.show())
+            return
+        self.before()
+        making = asyncio.get_running_loop().run_in_executor(None, self.show)
+        making.add_done_callback(partial(_reply_made, exchange))
 
 
 class Door:
@@ -78,7 +99,7 @@ class Door:
         if page is not None:
             if head.method != "GET":
                 return _refusal(head, _wrong_method(head.method, "GET"))
-            return Decision(lambda exchange: exchange.reply(page.show()), page.scope)
+            return Decision(page.answer, page.scope)
         for dialect in self._dialects:
             try:
                 ask = dialect.claim(head)
@@ -139,6 +160,15 @@ class Decision:
             plan.refuse_early = check
             plan.handle = partial(_handle_checked, check, self.handle)
         return plan
+
+
+def _reply_made(exchange: Exchange, made: asyncio.Future[bytes]) -> None:
+    try:
+        reply = made.result()
+    except Exception:  # a fault of ours is still a reply
+        log.exception("page.failed")
+        reply = plain_error(500, "the server failed on this request")
+    exchange.reply(reply)
 
 
 def _handle_checked(

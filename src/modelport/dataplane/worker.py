@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -19,18 +18,24 @@ import uvloop
 
 from modelport import __version__
 from modelport.access.scopes import Scope
-from modelport.dataplane.batching import Batcher, Costs, measure_costs
+from modelport.dataplane.batching import Batcher
 from modelport.dataplane.capture import Capture
+from modelport.dataplane.cold import ColdRequests
 from modelport.dataplane.config import WorkerConfig
+from modelport.dataplane.costs import Costs, measure_costs
 from modelport.dataplane.door import Door, Page
 from modelport.dataplane.feed_client import FeedClient
+from modelport.dataplane.flights import Flight
 from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
+from modelport.dataplane.memory import budget_for_models, machine_bytes, resident_bytes
 from modelport.dataplane.protocols.invocations import Invocations
 from modelport.dataplane.replies import build, plain_error
 from modelport.dataplane.server import Server
 from modelport.dataplane.serving import Serving
+from modelport.dataplane.suspects import Suspects
 from modelport.dataplane.threads import any_at_work
+from modelport.dataplane.watchdog import Watchdog
 from modelport.domain.clock import Clock
 from modelport.runtime.model import LoadedModel
 from modelport.stores.artifacts.local import LocalArtifacts
@@ -64,6 +69,7 @@ def run_worker(
         on_ready: Called once, when the last activated table is loaded and requests are accepted.
     """
     configure_logs(config.settings.log_level, process=f"inference-{config.index}")
+    _limit_memory(config.settings.worker_memory_bytes_max)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
 
@@ -99,8 +105,23 @@ class Worker:
         self._slot = MetricSlot(layout.metrics, f"inference-{config.index}")
         self._artifacts = LocalArtifacts(layout.artifacts)
         marks = LoadingMarks(layout.marks, config.index)
-        self._models = Models(self._load, self._host, marks, timeout_s=settings.canary_timeout_s)
-        self.serving = Serving(layout.routes, self._models, marks, self._slot, config.try_model)
+        self._models = Models(
+            self._load,
+            self._host,
+            marks,
+            self._slot,
+            now=clock.monotonic,
+            timeout_s=settings.canary_timeout_s,
+            bytes_max=budget_for_models(settings, machine_bytes()),
+        )
+        self.serving = Serving(
+            layout.routes,
+            self._models,
+            marks,
+            self._slot,
+            config.try_model,
+            start_load_s=settings.start_load_s,
+        )
         self.feed = FeedClient(layout.feed_socket, config.index, self.serving)
         self._capture = Capture(layout.captures, settings, clock, self._slot)
         self._invoker = Invoker(
@@ -109,6 +130,13 @@ class Worker:
             clock,
             loop,
             capture=self._capture,
+            cold=ColdRequests(
+                self._models,
+                self._slot,
+                now=clock.monotonic,
+                requests_max=settings.cold_requests_max,
+                wait_s=settings.cold_wait_s,
+            ),
             count_refused=self._count_refused,
         )
         door = Door(
@@ -116,12 +144,15 @@ class Worker:
             {
                 "/livez": Page(Scope.PUBLIC, lambda: build(200, b"ok\n", "text/plain")),
                 "/readyz": Page(Scope.PUBLIC, self._show_ready),
-                "/metrics": Page(Scope.STATUS_READ, self._show_metrics),
+                "/metrics": Page(Scope.STATUS_READ, self._show_metrics, before=self._write_numbers),
             },
             self._invoker.handle,
             allowed_hosts=config.allowed_hosts,
             authenticate=config.authenticate,
         )
+        self._suspects = Suspects(layout.suspects, layout.flights, clock)
+        self._flight = self._new_flight()
+        self._watchdog = Watchdog(loop, settings.hang_timeout_s)
         self.server = Server(
             settings, door.plan_for, door.wanted, clock, loop, self._count_refused, config.handover
         )
@@ -137,14 +168,17 @@ class Worker:
         await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
+            self._suspects.look()
             gc.collect()
             gc.freeze()
             await self._serve(sockets, on_ready)
         for task in (starting, stopped):
             await _end(task)
         self.server.close()
+        self._watchdog.close()
         await asyncio.to_thread(self._capture.close)
         self._models.close()
+        self._flight.close()
         self._set_gauges()
         self._slot.close()
         log.info("worker.stopped", index=self._config.index)
@@ -162,6 +196,7 @@ class Worker:
             asyncio.create_task(self._share()),
             asyncio.create_task(self.serving.try_marked(self.feed.report)),
         ]
+        self._watchdog.start()
         if self._config.handover is not None:
             self._config.handover.start(self._loop, self.server.connect)
         on_ready()
@@ -205,19 +240,21 @@ class Worker:
 
     async def _flush(self) -> None:
         while True:
-            self._set_gauges()
-            self._slot.flush()
+            self._models.make_room()  # models that were busy when room was wanted
+            self._write_numbers()
+            self._suspects.look()
             await asyncio.sleep(FLUSH_S)
 
     def _set_gauges(self) -> None:
         self._slot.series(metrics.INFLIGHT).set(self.serving.tables.open())
         self._slot.series(metrics.CONNECTIONS).set(len(self.server.connections))
-        self._slot.series(metrics.RSS, str(self._config.index)).set(_resident_bytes())
+        self._slot.series(metrics.RSS, str(self._config.index)).set(resident_bytes())
+        self._models.set_gauges()
 
-    def _load(self, digest: str) -> tuple[LoadedModel, Costs]:
+    def _load(self, digest: str, costs: Costs | None) -> tuple[LoadedModel, Costs]:
         model = LoadedModel.load(self._artifacts, digest)
         model.warm_up()
-        return model, measure_costs(model, self._clock.monotonic)
+        return model, costs or measure_costs(model, self._clock.monotonic)
 
     def _host(self, model: LoadedModel, costs: Costs) -> Batcher:
         return Batcher(
@@ -227,7 +264,19 @@ class Worker:
             loop=self._loop,
             now=self._clock.monotonic,
             finish=self._invoker.finish,
+            suspects=self._suspects,
+            flight=self._flight,
+            new_flight=self._new_flight,
+            on_stuck=self._give_up,
         )
+
+    def _new_flight(self) -> Flight:
+        return Flight(self._config.settings.layout.flights, f"inference-{self._config.index}")
+
+    def _give_up(self) -> None:
+        """Make room for a worker without a call that never ends."""
+        log.error("worker.stuck", index=self._config.index)
+        self.stop()
 
     def _count_refused(self, status: int) -> None:
         self._slot.series(metrics.HTTP_REFUSED, str(status)).add()
@@ -239,21 +288,26 @@ class Worker:
             return plain_error(503, "the worker is starting")
         return build(200, b"ok\n", "text/plain")
 
-    def _show_metrics(self) -> bytes:
+    def _write_numbers(self) -> None:
         self._set_gauges()
         self._slot.flush()
+
+    def _show_metrics(self) -> bytes:
+        """Return the numbers of all workers; a thousand endpoints' take a fifth of a second."""
         totals = read_totals(self._config.settings.layout.metrics)
         return build(200, prometheus.render(totals, __version__), prometheus.CONTENT_TYPE)
+
+
+def _limit_memory(bytes_max: int) -> None:
+    """Let a call that asks for too much fail, instead of the machine."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = bytes_max or machine_bytes() * 3 // 4
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
+    )
 
 
 async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def _resident_bytes() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # macOS: the largest it ever was, in bytes
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

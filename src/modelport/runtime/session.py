@@ -16,7 +16,22 @@ from modelport.domain.errors import InvalidInput
 
 MATRIX = "matrix"  # the serving graph's only input
 LOG_ERRORS_ONLY = 3  # onnxruntime's severity scale: 2 is warning
-RawRun = Callable[[Sequence[str], dict[str, NDArray[np.float64]], None], list[Any]]
+RawRun = Callable[[Sequence[str], dict[str, NDArray[np.float64]], Any], list[Any]]
+
+
+class Stop:
+    """Ends a call from another thread: between two nodes of the graph, not within one."""
+
+    __slots__ = ("options",)
+
+    def __init__(self) -> None:
+        import onnxruntime
+
+        self.options = onnxruntime.RunOptions()
+
+    def now(self) -> None:
+        """Let the call that was given this fail."""
+        self.options.terminate = True
 
 
 class Session:
@@ -62,17 +77,20 @@ class Session:
         self._session = session
         self._raw: RawRun = _raw_run(session)
 
-    def run(self, names: Sequence[str], matrix: NDArray[np.float64]) -> list[NDArray[Any]]:
+    def run(
+        self, names: Sequence[str], matrix: NDArray[np.float64], stop: Stop | None = None
+    ) -> list[NDArray[Any]]:
         """Run the graph.
 
         Args:
             names: Outputs wanted.
             matrix: float64 `[N, features]`, C-contiguous.
+            stop: Ends the call from another thread; None: nothing does.
 
         Returns:
             One array per name.
         """
-        return self._raw(names, {MATRIX: matrix}, None)
+        return self._raw(names, {MATRIX: matrix}, None if stop is None else stop.options)
 
 
 def _raw_run(session: Any) -> RawRun:

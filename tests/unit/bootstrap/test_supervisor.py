@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modelport.bootstrap.supervisor import make_hooks, process_table, worker_count
+from modelport.bootstrap.supervisor import make_hooks, process_table
 from modelport.settings import Settings
 from modelport.supervisor.inboxes import Inboxes
 
@@ -37,5 +37,5 @@ def test_a_table_that_cannot_be_written_is_told_and_survived(
 
 
 def test_workers_follow_the_cores_unless_told() -> None:
-    assert worker_count(Settings(workers=7)) == 7
-    assert 1 <= worker_count(Settings()) <= min(os.cpu_count() or 1, 4)
+    assert Settings(workers=7).worker_count == 7
+    assert 1 <= Settings().worker_count <= min(os.cpu_count() or 1, 4)

@@ -6,14 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
 
 from modelport.domain.errors import ConversionFailed
 from modelport.formats.blocks import Block
 from modelport.formats.emission import Emission
 from modelport.formats.ensemble import add_trees, constant_tree
-from modelport.formats.graph import Graph
-from modelport.formats.scikit.linear import two_columns
+from modelport.formats.probabilities import against_zero, evened, label_of, softmax
 from modelport.formats.scikit.trees import all_splits, tree_of
 from modelport.formats.scikit.walk import Walk
 from modelport.formats.tree_input import prepare
@@ -44,19 +42,9 @@ def convert_boosting(walk: Walk, model: Any, block: Block, where: str) -> Emissi
         return replace(emission, predictions=raw)
     if not hasattr(model, "predict_proba"):
         raise ConversionFailed(f"{where} has the loss {model.loss!r}, which gives no probabilities")
-    label = _sign(walk.graph, raw, "GreaterOrEqual") if width == 1 else walk.graph.argmax(raw)
-    probabilities = _probabilities(walk.graph, raw, width, model.loss)
-    return replace(emission, label=label, probabilities=probabilities)
-
-
-def _probabilities(graph: Graph, raw: str, width: int, loss: str) -> str:
-    if width > 1:
-        return graph.add("Softmax", raw, axis=1)
-    if loss == "exponential":
-        raw = graph.add("Mul", raw, graph.constant([[2.0]]))
-    return two_columns(graph, graph.add("Sigmoid", raw))
-
-
-def _sign(graph: Graph, raw: str, comparison: str) -> str:
-    answer = graph.add(comparison, graph.vector(raw, 0), graph.constant(0.0))
-    return graph.cast(answer, TensorProto.INT64)
+    spread = evened(width)
+    if width == 1:
+        spread = against_zero(2.0 if model.loss == "exponential" else 1.0)
+    sums = spread.write(walk.graph, raw)
+    label = label_of(walk.graph, sums, tie=1 if width == 1 else 0)
+    return replace(emission, label=label, probabilities=softmax(walk.graph, sums, max(2, width)))
