@@ -137,7 +137,7 @@ def _start_holding(settings: Settings, clock: Clock, stack: ExitStack) -> Held:
     stack.enter_context(control)
     inference = bind_listener(settings.host, settings.inference_port, setting="--inference-port")
     stack.enter_context(inference)
-    return Held(lock, control, inference, Inboxes.make(worker_count(settings), settings.layout.run))
+    return Held(lock, control, inference, Inboxes.make(settings.worker_count, settings.layout.run))
 
 
 def _go_on_holding(settings: Settings, left: Takeover, stack: ExitStack) -> Held:
@@ -147,7 +147,7 @@ def _go_on_holding(settings: Settings, left: Takeover, stack: ExitStack) -> Held
         listener.set_inheritable(False)
         stack.enter_context(listener)
     lock = stack.enter_context(HomeLock.inherit(descriptors["lock"][0]))
-    return Held(lock, control, inference, Inboxes.inherit(descriptors["inboxes"], worker_count(settings)))
+    return Held(lock, control, inference, Inboxes.inherit(descriptors["inboxes"], settings.worker_count))
 
 
 def process_table(

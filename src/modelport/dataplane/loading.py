@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import structlog
 
@@ -68,17 +68,17 @@ class LoadingMarks:
     def __init__(self, folder: Path, index: int) -> None:
         self._folder = folder
         self._index = index
-        self._held: dict[str, IO[bytes]] = {}
+        self._held: dict[str, int] = {}  # descriptors
 
     def exists(self, digest: str) -> bool:
         """Return whether a former process of this worker died while loading it, or this one hangs in it."""
         return digest in self._held or _is_left(self._path(digest))
 
     def found(self) -> set[str]:
-        """Return the digests a former process of this worker was loading when it ended."""
+        """Return the digests that a former process of this worker died of, or this one hangs in."""
         prefix = f"{self._index}-"
-        left = (path for path in self._folder.glob(f"{prefix}*") if _is_left(path))
-        return {name for path in left if DIGEST.fullmatch(name := path.name.removeprefix(prefix))}
+        names = (path.name.removeprefix(prefix) for path in self._folder.glob(f"{prefix}*"))
+        return {name for name in names if DIGEST.fullmatch(name) and self.exists(name)}
 
     def put(self, digest: str) -> None:
         """Say that loading begins."""
@@ -93,9 +93,10 @@ class LoadingMarks:
         if mark is None:
             self._path(digest).unlink(missing_ok=True)
         else:
-            with mark, suppress(BlockingIOError):  # somebody else is loading it just now
+            with suppress(BlockingIOError):  # somebody else is loading it just now
                 fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._path(digest).unlink(missing_ok=True)
+            os.close(mark)
         fsync_folder(self._folder)
         crash_point("mark.removed")
 
@@ -103,15 +104,15 @@ class LoadingMarks:
         return self._folder / f"{self._index}-{digest}"
 
 
-def _open_locked(path: Path) -> IO[bytes]:
+def _open_locked(path: Path) -> int:
     """Return the mark at `path`, with a lock that falls with this process; several may hold it."""
     while True:
-        mark = path.open("ab")
+        mark = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(mark, fcntl.LOCK_SH)
-        if os.fstat(mark.fileno()).st_nlink:
-            os.fsync(mark.fileno())
+        if os.fstat(mark).st_nlink:
+            os.fsync(mark)
             return mark
-        mark.close()  # another process removed it just before
+        os.close(mark)  # another process removed it just before
 
 
 def _is_left(path: Path) -> bool:
