@@ -6,14 +6,18 @@ room. Beyond the memory there is for models, those idle longest leave it; nobody
 Before a worker loads a digest for the first time in its process it leaves the durable mark
 `marks/{index}-{digest}`, and removes it afterwards, whatever came of it. A worker that finds its own mark
 when it starts died of that model, or with it: the model is tried in a process of its own before it is
-loaded here again.
+loaded here again. A process holds a lock on its mark, so that in an upgrade a worker and its successor, who
+share a place, do not take each other for dead.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -27,7 +31,7 @@ from modelport.dataplane.memory import allocated_bytes, give_back
 from modelport.dataplane.threads import OneThread
 from modelport.domain.errors import ModelportError
 from modelport.domain.names import DIGEST
-from modelport.durable import crash_point, fsync_folder, write_durably
+from modelport.durable import crash_point, fsync_folder
 from modelport.runtime.model import LoadedModel
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import MetricSlot
@@ -64,31 +68,61 @@ class LoadingMarks:
     def __init__(self, folder: Path, index: int) -> None:
         self._folder = folder
         self._index = index
+        self._held: dict[str, int] = {}  # descriptors
 
     def exists(self, digest: str) -> bool:
-        """Return whether the mark is there."""
-        return self._path(digest).exists()
+        """Return whether a former process of this worker died while loading it, or this one hangs in it."""
+        return digest in self._held or _is_left(self._path(digest))
 
     def found(self) -> set[str]:
-        """Return the digests a former process of this worker was loading when it ended."""
+        """Return the digests that a former process of this worker died of, or this one hangs in."""
         prefix = f"{self._index}-"
         names = (path.name.removeprefix(prefix) for path in self._folder.glob(f"{prefix}*"))
-        return {name for name in names if DIGEST.fullmatch(name)}
+        return {name for name in names if DIGEST.fullmatch(name) and self.exists(name)}
 
     def put(self, digest: str) -> None:
         """Say that loading begins."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_durably(self._path(digest), b"")
+        self._held[digest] = _open_locked(self._path(digest))
+        fsync_folder(self._folder)
         crash_point("mark.written")
 
     def remove(self, digest: str) -> None:
         """Say that loading ended, well or not."""
-        self._path(digest).unlink(missing_ok=True)
+        mark = self._held.pop(digest, None)
+        if mark is None:
+            self._path(digest).unlink(missing_ok=True)
+        else:
+            with suppress(BlockingIOError):  # somebody else is loading it just now
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._path(digest).unlink(missing_ok=True)
+            os.close(mark)
         fsync_folder(self._folder)
         crash_point("mark.removed")
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{self._index}-{digest}"
+
+
+def _open_locked(path: Path) -> int:
+    """Return the mark at `path`, with a lock that falls with this process; several may hold it."""
+    while True:
+        mark = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(mark, fcntl.LOCK_SH)
+        if os.fstat(mark).st_nlink:
+            os.fsync(mark)
+            return mark
+        os.close(mark)  # another process removed it just before
+
+
+def _is_left(path: Path) -> bool:
+    """Return whether there is a mark and nobody lives who holds it."""
+    try:
+        with path.open("rb") as mark:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (FileNotFoundError, BlockingIOError):
+        return False
+    return True
 
 
 class Use(NamedTuple):
