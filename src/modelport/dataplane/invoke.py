@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from random import random
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import structlog
 
@@ -18,9 +18,9 @@ from modelport.dataplane.replies import status_of
 from modelport.dataplane.tables import Lane, ServedEndpoint, ServedVariant, ServingTable, Tables
 from modelport.domain.clock import Clock
 from modelport.domain.errors import ModelportError, NotFound, Unavailable
+from modelport.runtime.codecs import MixedReply
 from modelport.settings import Settings
 
-INLINE_BODY_BYTES = 128 << 10  # larger bodies are decoded in the model's thread
 CLIENT_GONE = 499  # nginx's number for a client that closed before its answer was there; only counted
 
 log = structlog.get_logger()
@@ -67,12 +67,13 @@ class Invoker:
         try:
             endpoint = table.endpoints.get(ask.endpoint) or _no_endpoint(ask, table)
             variant = endpoint.only
-            if variant is None or ask.variant is not None:
-                variant = endpoint.variants[endpoint.routes.choose(ask.variant, random())]  # noqa: S311 - shares, no secret
+            if variant is None or ask.chooses:
+                chosen = endpoint.routes.choose(ask.variant, random(), version=ask.version)  # noqa: S311 - shares, no secret
+                variant = endpoint.variants[chosen]
             if endpoint.waiting >= self._pending_max:
                 _overloaded(endpoint)
             lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
-            exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= INLINE_BODY_BYTES else None
+            exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= lane.inline_bytes else None
         except ModelportError as error:
             self._refuse(exchange, ask, variant, error)
             return
@@ -108,7 +109,11 @@ class Invoker:
             if isinstance(answer, bytes):
                 lane.duration.observe(self._monotonic() - exchange.began)
                 lane.ok.values[0] += 1
-                exchange.reply(lane.reply % (exchange.prediction_id, len(answer), answer))
+                exchange.reply(
+                    lane.reply % (exchange.prediction_id, len(answer), answer)
+                    if type(answer) is bytes
+                    else lane.reply_mixed(exchange.prediction_id, cast("MixedReply", answer))
+                )
                 if exchange.sampled:
                     self._keep(exchange, answer)
             else:
@@ -140,7 +145,7 @@ class Invoker:
         exchange.reply(reply)
 
     def _open_lane(self, variant: ServedVariant, ask: Ask) -> Lane:
-        decode, encoder = ask.dialect.codecs(variant.batcher().model, ask)
+        decode, encoder = ask.dialect.codecs(variant.batcher().model, ask, variant.route.model_version)
         return variant.add_lane(ask.codec_key, decode, encoder)
 
     def _ask_shadows(self, original: Exchange, endpoint: ServedEndpoint) -> None:
@@ -153,7 +158,7 @@ class Invoker:
                 if variant.waiting >= self._pending_max:
                     _overloaded(endpoint)
                 copy.lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
-                small = len(copy.body) <= INLINE_BODY_BYTES
+                small = len(copy.body) <= copy.lane.inline_bytes
                 copy.rows = copy.lane.decode(copy.body) if small else None
             except Exception:  # noqa: BLE001 - a shadow that cannot answer is counted, never heard
                 if variant.shadow_dropped is not None:
@@ -178,8 +183,13 @@ class Invoker:
                 prediction_id=exchange.prediction_id,
                 inference_id=ask.inference_id,
                 asked=(ask.content_type, exchange.body) if endpoint.capture.inputs else None,
-                answered=(exchange.lane.reply_type, answer) if endpoint.capture.outputs else None,
+                answered=(_type_of(answer, exchange.lane), answer) if endpoint.capture.outputs else None,
+                encoding=ask.encoding,
             )
+
+
+def _type_of(answer: bytes, lane: Lane) -> str:
+    return answer.content_type if isinstance(answer, MixedReply) else lane.reply_type
 
 
 def _no_endpoint(ask: Ask, table: ServingTable) -> NoReturn:

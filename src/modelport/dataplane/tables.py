@@ -13,13 +13,14 @@ from modelport.dataplane.batching import Batcher
 from modelport.dataplane.router import Routes
 from modelport.domain.errors import Unavailable
 from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, VariantRoute
-from modelport.runtime.codecs import Decoder, Encoder
+from modelport.runtime.codecs import Decoder, Encoder, MixedReply
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import MetricSlot, Series
 
 LANES_MAX = 64
-CodecKey = tuple[str, str | None, str | None]
-"""Protocol name, Content-Type, Accept."""
+INLINE_BODY_BYTES = 128 << 10  # larger bodies are decoded in the model's thread
+CodecKey = tuple[str, str | None, str | None, str | None]
+"""Protocol name, Content-Type, Content-Encoding, Accept."""
 
 
 class Queue(Protocol):
@@ -39,7 +40,19 @@ class Lane:
         codes: Status to counter, for this variant and protocol.
     """
 
-    __slots__ = ("batcher", "codes", "decode", "duration", "encode", "ok", "reply", "reply_type", "variant")
+    __slots__ = (
+        "_mixed",
+        "batcher",
+        "codes",
+        "decode",
+        "duration",
+        "encode",
+        "inline_bytes",
+        "ok",
+        "reply",
+        "reply_type",
+        "variant",
+    )
 
     def __init__(
         self,
@@ -57,14 +70,22 @@ class Lane:
         self.codes = codes
         self.ok = codes(200)
         self.duration = variant.duration
+        self.inline_bytes = -1 if decode.off_loop or encoder.off_loop else INLINE_BODY_BYTES
         route = variant.route
-        self.reply = (  # prediction id, length, body
-            f"HTTP/1.1 200 OK\r\nContent-Type: {encoder.content_type}\r\n"
+        fields = (
             f"x-Amzn-Invoked-Production-Variant: {route.variant}\r\n"
             f"X-Modelport-Model-Version: {route.model_version}\r\n"
         ).encode("latin-1").replace(b"%", b"%%") + (
             b"X-Modelport-Prediction-Id: %b\r\nContent-Length: %d\r\n\r\n%b"
         )
+        media = encoder.content_type.encode("latin-1").replace(b"%", b"%%")
+        self.reply = b"HTTP/1.1 200 OK\r\nContent-Type: " + media + b"\r\n" + fields
+        """With prediction id, length and body in its places."""
+        self._mixed = b"HTTP/1.1 200 OK\r\n%b" + fields
+
+    def reply_mixed(self, prediction_id: bytes, answer: MixedReply) -> bytes:
+        """Return the whole reply whose body has binary tensors behind its JSON."""
+        return self._mixed % (answer.fields, prediction_id, len(answer), answer)
 
 
 class ServedVariant:
@@ -125,7 +146,7 @@ class ServedVariant:
         return self._batcher
 
     def add_lane(self, key: CodecKey, decode: Decoder, encoder: Encoder) -> Lane:
-        """Return a lane for this pair of content types, and keep it."""
+        """Return a lane for this protocol and pair of content types, and keep it."""
         protocol = key[0]
         lane = Lane(self, self.batcher(), decode, encoder, lambda status: self.count(protocol, status))
         if len(self.lanes) >= LANES_MAX:
