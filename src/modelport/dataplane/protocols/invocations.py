@@ -14,12 +14,14 @@ import msgspec
 from modelport.dataplane.heads import RequestHead
 from modelport.dataplane.pages import Page
 from modelport.dataplane.protocols.ask import COMMON_HEADERS, Ask, read_ask
-from modelport.dataplane.replies import build, describe, fields_of, place_of, status_of
-from modelport.domain.errors import ModelFailed, ModelportError, NotFound
-from modelport.runtime.codecs import Decoder, Encoder, Unpacking
+from modelport.dataplane.replies import JSON, build, describe, fields_of, place_of, status_of
+from modelport.dataplane.router import version_of
+from modelport.domain.errors import ModelFailed, ModelportError, NotAcceptable, NotFound
+from modelport.runtime.codecs import TRITON_TYPE, Decoder, Encoder, OpenInferenceEncoder, Unpacking
 from modelport.runtime.model import LoadedModel
 
 PATH = re.compile(r"/endpoints/([^/]{1,200})/invocations")
+MIXED_FIELDS = f"Content-Type: {TRITON_TYPE};json-header-size=%d\r\n".encode("ascii")
 
 ERROR_TYPES = {
     401: "AccessDeniedException",
@@ -60,9 +62,22 @@ class Invocations:
         )
 
     def codecs(self, model: LoadedModel, ask: Ask, version: str) -> tuple[Decoder, Encoder]:
-        """Return how the body is read and the reply written."""
-        del version
-        return model.decoder_for(ask.content_type, ask.encoding, self._limits), model.encoder_for(ask.accept)
+        """Return how the body is read and the reply written.
+
+        A body of the Open Inference Protocol V2, as Triton on SageMaker takes it, is answered in kind.
+        """
+        decoder = model.decoder_for(ask.content_type, ask.encoding, self._limits)
+        media = (ask.content_type or "").partition(";")[0].strip().lower()
+        if media != TRITON_TYPE:
+            return decoder, model.encoder_for(ask.accept)
+        accept = ask.accept or ""
+        if TRITON_TYPE not in accept.lower() and model.encoder_for(accept).content_type != JSON:
+            raise NotAcceptable(
+                f"found Accept: {accept[:80]!r} with a body of the Open Inference Protocol V2",
+                hint="it is answered in kind: leave Accept out",
+            )
+        output, number = model.signature.output, version_of(version)
+        return decoder, OpenInferenceEncoder(output, ask.endpoint, number, MIXED_FIELDS)
 
     def page(self, path: str) -> Page | None:
         """Return None: the protocol has no pages."""

@@ -81,9 +81,8 @@ class ArrowDecoder:
                     f"expected at most {VALUES_MAX} values in one request",
                     hint="send them in several requests, or as a batch job",
                 )
-            batch.validate(full=True)
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                _check_views(name, column)
+                _check_column(name, column)
             encoded = encoder.encode(batch)
             if encoded.failures:
                 row, feature, reason = encoded.failures[0]
@@ -152,10 +151,17 @@ def _table(message: bytes, table: int, number: int) -> int:
     return place + int.from_bytes(message[place : place + 4], "little") if place else 0
 
 
-def _check_views(name: str, column: pa.Array) -> None:
-    """Refuse views that share their bytes so often that reading each would take very long."""
+def _check_column(name: str, column: pa.Array) -> None:
+    """Refuse buffers that do not fit their lengths, texts that are not UTF-8, codes beyond their dictionary.
+
+    Views may share their bytes so often that reading each would take very long: these are refused too.
+    """
     import pyarrow as pa
 
+    try:
+        column.validate(full=True)
+    except pa.ArrowException as error:
+        raise located(None, name, f"found a broken column of {column.type}: {_first_line(error)}") from None
     array = column.dictionary if pa.types.is_dictionary(column.type) else column
     if not pa.types.is_string_view(array.type):
         return
@@ -169,8 +175,13 @@ def _check_views(name: str, column: pa.Array) -> None:
 
 
 def _no_stream(error: Exception) -> InvalidInput:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    return InvalidInput(f"the body is not an Arrow stream: {reason}", hint="use pyarrow.ipc.new_stream")
+    return InvalidInput(
+        f"the body is not an Arrow stream: {_first_line(error)}", hint="use pyarrow.ipc.new_stream"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 class ArrowEncoder:

@@ -24,14 +24,14 @@ from modelport.runtime.codecs.schema import Schema
 from modelport.runtime.codecs.tensors import INPUT
 from modelport.runtime.codecs.values import VALUES_MAX, GeneralReader
 from modelport.runtime.rows import Rows
-from modelport.runtime.wording import located, quote
+from modelport.runtime.wording import located
 
 if TYPE_CHECKING:
     from zipfile import ZipFile, ZipInfo
 
 END = b"PK\x05\x06"
 END_BYTES = 22
-DIRECTORY_BYTES_MAX = 4 << 20  # its entries become Python objects of half a kilobyte each
+DIRECTORY_BYTES_MAX = 1 << 20  # its entries become Python objects of half a kilobyte each
 ZIP64 = b"PK\x06\x07"
 ZIP64_BYTES = 20
 SUFFIX = ".npy"
@@ -117,10 +117,7 @@ class NpzDecoder:
                 return self._npy.array(file.read(member.file_size))
         except InvalidInput as error:
             name = member.filename.removesuffix(SUFFIX)
-            feature = name if name in self._schema.names else None
-            raise InvalidInput(
-                f"array {quote(name)}: {error.message}", hint=error.hint, feature=feature
-            ) from None
+            raise located(None, name, error.message, hint=error.hint) from None
 
     def _column(self, cell: Cell, array: NDArray[Any]) -> NDArray[np.float64]:
         if array.ndim == 2 and array.shape[1] == 1:

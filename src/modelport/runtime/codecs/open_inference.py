@@ -34,6 +34,7 @@ from modelport.runtime.codecs.tensors import (
     BYTES,
     DTYPES,
     INPUT,
+    LENGTH_BYTES,
     WIDENED,
     Datatype,
     Tensor,
@@ -43,7 +44,7 @@ from modelport.runtime.codecs.tensors import (
 )
 from modelport.runtime.codecs.values import VALUES_MAX, GeneralReader, refuse_many_values
 from modelport.runtime.rows import Rows
-from modelport.runtime.wording import found, quote
+from modelport.runtime.wording import found, located, quote
 
 TRITON = "application/vnd.sagemaker-triton.binary+json"
 """Media type of such a body, as for Triton on SageMaker; `json-header-size` is the length of its JSON."""
@@ -216,18 +217,15 @@ class OpenInferenceDecoder:
             if tensor is None:
                 continue
             if tensor.shape not in {(tensor.count,), (tensor.count, 1)}:
-                raise InvalidInput(
-                    f"feature {quote(tensor.name)}: found shape {list(tensor.shape)}, expected [n] or [n, 1]",
-                    feature=tensor.name,
-                )
+                raise located(None, tensor.name, f"found shape {list(tensor.shape)}, expected [n] or [n, 1]")
             if first is None:
                 first = tensor
                 _check_rows(tensor.count, self._schema.width)
             elif tensor.count != first.count:
-                raise InvalidInput(
-                    f"feature {quote(tensor.name)}: found {tensor.count} rows, "
-                    f"expected {first.count} as in {quote(first.name)}",
-                    feature=tensor.name,
+                raise located(
+                    None,
+                    tensor.name,
+                    f"found {tensor.count} rows, expected {first.count} as in {quote(first.name)}",
                 )
         if first is None:
             raise InvalidInput("found no inputs, expected one tensor per feature")
@@ -313,14 +311,10 @@ class _Prepared:
 
 
 def _read_column(cell: Cell, tensor: Tensor, body: bytes) -> NDArray[np.float64]:
-    try:
-        values = tensor.array(body)
-        if values is None:
-            return column_of_elements(cell, tensor.datatype, tensor.elements())
-        return column(cell, tensor.datatype, values)
-    except InvalidInput as error:
-        error.feature = error.feature or cell.name
-        raise
+    values = tensor.array(body)
+    if values is None:
+        return column_of_elements(cell, tensor.datatype, tensor.elements())
+    return column(cell, tensor.datatype, values)
 
 
 def _tensor(given: _Input) -> Tensor:
@@ -329,28 +323,29 @@ def _tensor(given: _Input) -> Tensor:
     Raises:
         InvalidInput: It has neither or both, or binary data of another size than its shape says.
     """
-    what = f"tensor {quote(given.name)}"
-    parameters = _known(given.parameters, {"binary_data_size": int}, what)
+    parameters = _known(given.parameters, {"binary_data_size": int}, f"tensor {quote(given.name)}")
     size = parameters.get("binary_data_size")
     count = math.prod(given.shape)
     if (size is None) == (given.data is UNSET):
         neither = size is None
-        raise InvalidInput(
-            f'{what}: found {"neither" if neither else "both"} "data" {"nor" if neither else "and"} '
+        raise located(
+            None,
+            given.name,
+            f'found {"neither" if neither else "both"} "data" {"nor" if neither else "and"} '
             f'"binary_data_size", expected one of them',
-            feature=given.name,
         )
     if size is None:
         return Tensor(given.name, given.datatype, given.shape, count, given.data)
     expected = None if given.datatype == BYTES else count * DTYPES[given.datatype].itemsize
     if size < 0 or (expected is not None and size != expected):
-        raise InvalidInput(
-            f"{what}: found binary_data_size {size}, "
+        raise located(
+            None,
+            given.name,
+            f"found binary_data_size {size}, "
             f"expected {expected} for shape {list(given.shape)} of {given.datatype}",
-            feature=given.name,
         )
-    if given.datatype == BYTES and 4 * count > size:
-        raise InvalidInput(f"{what}: {count} BYTES take more than {size} bytes", feature=given.name)
+    if given.datatype == BYTES and LENGTH_BYTES * count > size:
+        raise located(None, given.name, f"found {size} bytes, expected more for {count} BYTES")
     return Tensor(given.name, given.datatype, given.shape, count, size=size)
 
 

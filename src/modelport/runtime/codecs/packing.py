@@ -52,9 +52,10 @@ def parse_content_encoding(value: str | None) -> str | None:
     Raises:
         UnsupportedMediaType: It names another, or several.
     """
-    name = (value or "").strip().lower().removeprefix("x-")
-    if name in ("", "identity"):
+    said = (value or "").strip().lower()
+    if said in ("", "identity"):
         return None
+    name = "gzip" if said == "x-gzip" else said
     if name not in ENCODINGS:
         raise UnsupportedMediaType(
             f"Content-Encoding: nothing unpacks {found(value)}", hint=f"use one of {', '.join(ENCODINGS)}"

@@ -6,6 +6,7 @@ has its length as four bytes, little-endian, in front).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -14,11 +15,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import FeatureType, Output, Signature, Value
 from modelport.runtime.cells import INT64_MAX, INT64_MIN, Cell, Kind, Unfit, cells_of
 from modelport.runtime.codecs.arrays import FLOAT64, numbers, refuse_inexact, texts_to_numbers
-from modelport.runtime.wording import found, located, quote
+from modelport.runtime.wording import found, located
 
 Datatype = Literal[
     "BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64",
@@ -30,6 +30,7 @@ PREDICTIONS = "predictions"
 PROBABILITIES = "probabilities"
 WIDENED = {"FP16", "FP32"}
 LENGTH_BYTES = 4
+UTF_8_HINT = "encode texts as UTF-8"
 NO_NAN = "JSON has no NaN and no infinity: write null for a missing value, or send the tensor as binary data"
 
 _FORMS = {"BOOL": "?", "INT": "<i", "UINT": "<u", "FP": "<f"}
@@ -102,17 +103,26 @@ class Tensor:
         Raises:
             InvalidInput: They have another shape.
         """
-        value = _parse_anything(self.data) if isinstance(self.data, msgspec.Raw) else self.data
+        value = self._parsed(self.data) if isinstance(self.data, msgspec.Raw) else self.data
         if not isinstance(value, list):
-            raise InvalidInput(f"tensor {quote(self.name)}: found {found(value)} as data, expected a list")
+            raise located(None, self.name, f"found {found(value)} as data, expected a list")
         if value and isinstance(value[0], list):
             value = self._flat(value)
         if len(value) != self.count:
-            raise InvalidInput(
-                f"tensor {quote(self.name)}: found {len(value)} elements, expected {self.count} "
-                f"as shape {list(self.shape)} says"
+            raise located(
+                None,
+                self.name,
+                f"found {len(value)} elements, expected {self.count} as shape {list(self.shape)} says",
             )
         return value
+
+    def _parsed(self, data: msgspec.Raw) -> Any:
+        try:
+            return _parse_anything(data)
+        except UnicodeDecodeError:
+            raise located(None, self.name, "found bytes that are not UTF-8", hint=UTF_8_HINT) from None
+        except msgspec.DecodeError:
+            return json.loads(bytes(data))  # it is JSON, with a number beyond float64: that becomes infinite
 
     def _flat(self, value: list[Any]) -> list[Any]:
         flat: list[Any] = [value]
@@ -123,9 +133,8 @@ class Tensor:
                     size = f"{len(part)} values" if isinstance(part, list) else found(part)
                     raise located(
                         row if depth == 1 else None,
-                        None,
-                        f"tensor {quote(self.name)}: found {size}, "
-                        f"expected nested lists of shape {list(self.shape)}",
+                        self.name,
+                        f"found {size}, expected nested lists of shape {list(self.shape)}",
                     )
                 deeper += part
             flat = deeper
@@ -159,9 +168,7 @@ class Tensor:
             octets = np.frombuffer(body, np.uint8, self.count, self.start)
             if octets.max(initial=0) > 1:
                 at = int(np.argmax(octets > 1))
-                raise InvalidInput(
-                    f"tensor {quote(self.name)}: found the byte {octets[at]} at element {at}, expected 0 or 1"
-                )
+                raise located(at, self.name, f"found the byte {octets[at]}, expected 0 or 1, as BOOL is")
             return octets.view(np.bool_)
         array = np.frombuffer(body, DTYPES[self.datatype], self.count, self.start)
         return array if array.flags.aligned else array.copy()  # the JSON before it may end anywhere
@@ -174,20 +181,20 @@ class Tensor:
             length = int.from_bytes(body[at:begin], "little")
             at = begin + length
             if at > end:
-                raise InvalidInput(
-                    f"tensor {quote(self.name)}: element {number} goes beyond its {self.size} bytes",
+                raise located(
+                    number,
+                    self.name,
+                    f"found {length} bytes of text announced, which go beyond the tensor's {self.size}",
                     hint="each element is its length as 4 bytes, little-endian, and then its bytes",
                 )
             try:
                 texts.append(body[begin:at].decode())
             except UnicodeDecodeError:
-                raise InvalidInput(
-                    f"tensor {quote(self.name)}: element {number} is not UTF-8", hint="encode texts as UTF-8"
+                raise located(
+                    number, self.name, "found bytes that are not UTF-8, expected text", hint=UTF_8_HINT
                 ) from None
         if at != end:
-            raise InvalidInput(
-                f"tensor {quote(self.name)}: {end - at} bytes are left after its {self.count} elements"
-            )
+            raise located(None, self.name, f"found {end - at} bytes left after {self.count} elements")
         return texts
 
 
