@@ -17,7 +17,7 @@ from modelport.domain.routes import RouteTable
 from modelport.durable import CRASH_POINT_VARIABLE
 from modelport.settings import Settings
 from modelport.supervisor.child import Child
-from modelport.supervisor.listeners import bind_listener, listener_url
+from modelport.supervisor.listeners import bind_listener, bind_local, listener_url
 from modelport.wire.feed import active_file, encode_routes, route_file
 
 OLD_REVISIONS = 30
@@ -41,8 +41,9 @@ class Stage(Platform):
         for revision in range(1, OLD_REVISIONS + 1):  # a home with a past: there is something to tidy up
             route_file(self.layout.routes, revision).write_bytes(encode_routes(RouteTable(revision)))
         active_file(self.layout.routes).write_text(str(OLD_REVISIONS))
-        self._listeners = [bind_listener("127.0.0.1", 0, setting="--port") for _ in range(2)]
-        self.control_url, self.inference_url = (listener_url(listener) for listener in self._listeners)
+        ports = [bind_listener("127.0.0.1", 0, setting="--port") for _ in range(2)]
+        self._listeners = [*ports, bind_local(settings.layout.inference_socket)]
+        self.control_url, self.inference_url = (listener_url(listener) for listener in ports)
         self._specs = {spec.name: spec for spec in process_table(settings, *self._listeners)}
         self._running: dict[str, Child] = {}
         self.layout.endpoint_file.write_text(

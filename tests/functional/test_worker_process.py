@@ -11,7 +11,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -46,9 +48,10 @@ class Home:
         active_file(self.layout.routes).write_text(str(revision))
 
     @contextmanager
-    def worker(self, index=0):
+    def worker(self, index=0, descriptors=None):
         process = subprocess.Popen(
             [
+                *(("sh", "-c", 'ulimit -n "$0" && exec "$@"', str(descriptors)) if descriptors else ()),
                 *(sys.executable, "-m", "modelport.bootstrap", "inference", "--home", str(self.layout.home)),
                 *("--index", str(index), "--fd", str(self.listener.fileno())),
             ],
@@ -157,6 +160,61 @@ def _wait(condition, seconds=20.0):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_a_worker_at_its_last_descriptor_neither_spins_nor_dies(home):
+    home.publish(1, endpoint("e", ("v1", "m:1", store_bundle(home.store, truthful_bundle(1)), 1.0)))
+    with home.worker(descriptors=160) as process, ExitStack() as stack:
+        assert home.ask("e", [[1, 2]])[0] == 200
+        crowd = [
+            stack.enter_context(socket.create_connection(home.listener.getsockname())) for _ in range(400)
+        ]
+        said = Counter(_first_words(connection) for connection in crowd)
+        assert said[b"HTTP/1.1 503"] >= 1
+        assert said[b""] >= 150
+        before = _processor_s(process.pid)
+        time.sleep(0.5)
+        assert _processor_s(process.pid) - before < 0.25
+        assert process.poll() is None
+        for connection in crowd:
+            connection.close()
+        _wait(lambda: home.ask("e", [[1, 2]]) == (200, {"predictions": [1003.0]}))
+
+
+def _first_words(connection):
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(12)
+    except TimeoutError:
+        return b"waits"
+    except ConnectionResetError:
+        return b""
+
+
+def _processor_s(pid):
+    return (
+        sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+    )
+
+
+def test_a_worker_raises_its_limit_as_far_as_its_connections_need():
+    found = subprocess.run(
+        ["sh", "-c", 'ulimit -Sn 100 && ulimit -Hn 2000 && exec "$@"', "sh", sys.executable, "-c", RAISING],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert found == ["500", "756", "1744", "2000"]
+
+
+RAISING = """
+import resource, sys
+import structlog
+from modelport.dataplane.descriptors import make_room
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+for wanted in (500, 10_000):
+    print(make_room(wanted), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
 
 
 def test_a_model_that_hangs_while_it_loads_keeps_no_stop_waiting(home):

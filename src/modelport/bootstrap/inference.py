@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from modelport.access.hosts import parse_allowed
@@ -16,13 +18,13 @@ from modelport.dataplane.worker import run_worker
 from modelport.domain.clock import SystemClock
 
 
-def run(home: Path, index: int, fd: int) -> int:
+def run(home: Path, index: int, fd: Sequence[int]) -> int:
     """Serve predictions until asked to stop.
 
     Args:
         home: The platform's.
         index: Which worker this is, from 0.
-        fd: An inherited listening socket.
+        fd: Inherited listening sockets.
     """
     tether()
     settings, clock = saved_settings(home), SystemClock()
@@ -34,6 +36,7 @@ def run(home: Path, index: int, fd: int) -> int:
         authenticate=functools.partial(authenticate, tokens=tokens) if tokens else None,
         try_model=local_engine(settings).try_model,
     )
-    with socket.socket(fileno=fd) as listener:
-        run_worker(config, [listener], clock, on_ready=announce_ready)
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket(fileno=number)) for number in fd]
+        run_worker(config, listeners, clock, on_ready=announce_ready)
     return 0

@@ -17,7 +17,7 @@ from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import make_folders, save_settings, write_json
 from modelport.domain.clock import SystemClock
 from modelport.settings import HomeLayout, Settings, read_settings
-from modelport.supervisor.listeners import bind_listener, listener_url
+from modelport.supervisor.listeners import bind_listener, bind_local, listener_url
 from modelport.supervisor.lock import HomeLock
 from modelport.supervisor.loop import Hooks, Supervisor
 from modelport.supervisor.table import ProcessSpec, ProcessView, table_document
@@ -55,17 +55,19 @@ def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
         HomeLock(layout.lock, clock),
         bind_listener(settings.host, settings.port, setting="--port") as control,
         bind_listener(settings.host, settings.inference_port, setting="--inference-port") as inference,
+        bind_local(layout.inference_socket) as local,
     ):
         urls = {
             "control_url": listener_url(control),
             "inference_url": listener_url(inference),
+            "inference_socket": str(layout.inference_socket),
             "pid": os.getpid(),
         }
         save_settings(settings)
         write_json(layout.endpoint_file, urls)
         try:
             Supervisor(
-                process_table(settings, control, inference),
+                process_table(settings, control, inference, local),
                 clock=clock,
                 hooks=make_hooks(layout, urls, output, detached=detached),
                 grace_s=settings.drain_timeout_s + GRACE_BEYOND_DRAIN_S,
@@ -73,13 +75,14 @@ def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
             ).run()
         finally:
             layout.endpoint_file.unlink(missing_ok=True)
+            layout.inference_socket.unlink(missing_ok=True)
             # Last, so that no control process is left that would start them again.
             local_engine(settings).interrupt(sorted(layout.jobs.iterdir()))
     return 0
 
 
 def process_table(
-    settings: Settings, control: socket.socket, inference: socket.socket
+    settings: Settings, control: socket.socket, inference: socket.socket, local: socket.socket
 ) -> Sequence[ProcessSpec]:
     """Return what runs: the inference workers, and one control process.
 
@@ -87,13 +90,15 @@ def process_table(
         settings: All of them.
         control: Listens on the control port.
         inference: Listens on the inference port; all workers share it.
+        local: Listens on the inference workers' Unix socket; all workers share it.
     """
     home, logs = str(settings.home), settings.layout.logs
+    shared = (inference.fileno(), local.fileno())
     workers = [
         ProcessSpec(
             f"inference-{index}",
-            program("inference", "--home", home, "--index", str(index), "--fd", str(inference.fileno())),
-            fds=(inference.fileno(),),
+            program("inference", "--home", home, "--index", str(index), "--fd", *map(str, shared)),
+            fds=shared,
             env=ONE_THREAD,
             log=logs / f"inference-{index}.log",
         )

@@ -120,6 +120,7 @@ class Batcher:
         self._slow.append(exchange)
         deadline = exchange.deadline
         exchange.timer = self._loop.call_later(max(0.0, deadline - self._now()), self._expire, exchange)
+        exchange.drop = self._drop
         if not self._busy:
             self._busy = True
             self._loop.call_soon(self._run_slow)
@@ -184,6 +185,14 @@ class Batcher:
     def _expire(self, exchange: Exchange) -> None:
         exchange.timer = None
         self._finish(exchange, TimedOut("the deadline passed before the model answered"))
+
+    def _drop(self, exchange: Exchange) -> None:
+        """Close the books at once on an exchange whose client went away."""
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+            with suppress(ValueError):  # it is being computed
+                self._slow.remove(exchange)
+            self._expire(exchange)
 
     def _work(self, group: list[Exchange]) -> Work:
         """Return the answers of a group; thread-safe, for it touches nothing but its arguments."""

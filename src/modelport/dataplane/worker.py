@@ -11,6 +11,8 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,14 @@ from modelport.access.scopes import Scope
 from modelport.dataplane.batching import Batcher, Costs, measure_costs
 from modelport.dataplane.capture import Capture
 from modelport.dataplane.config import WorkerConfig
+from modelport.dataplane.descriptors import make_room
 from modelport.dataplane.door import Door, Page
 from modelport.dataplane.feed_client import FeedClient
 from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
 from modelport.dataplane.protocols.invocations import Invocations
 from modelport.dataplane.replies import build, plain_error
-from modelport.dataplane.server import Server
+from modelport.dataplane.server import Plans, Server
 from modelport.dataplane.serving import Serving
 from modelport.dataplane.threads import any_at_work
 from modelport.domain.clock import Clock
@@ -38,7 +41,7 @@ from modelport.telemetry import metrics, prometheus
 from modelport.telemetry.logs import configure_logs
 from modelport.telemetry.slots import MetricSlot, read_totals, retire_dead
 
-BACKLOG = 1024
+BACKLOG = 4096
 FLUSH_S = 1.0
 DRAIN_POLL_S = 0.01
 GC_THRESHOLDS = (50_000, 20, 20)  # requests make no cycles; a collection every 700 objects finds nothing
@@ -120,8 +123,18 @@ class Worker:
             self._invoker.handle,
             allowed_hosts=config.allowed_hosts,
             authenticate=config.authenticate,
+            count_refused=self._count_refused,
         )
-        self.server = Server(settings, door.plan_for, door.wanted, clock, loop, self._count_refused)
+        head_bytes_max = settings.header_bytes_max
+        self._plans = Plans(door.plan_for, door.wanted, head_bytes_max)
+        self._local_plans = Plans(door.plan_for_local, door.wanted, head_bytes_max)
+        self.server = Server(
+            replace(settings, connections_max=make_room(settings.connections_max)),
+            clock,
+            loop,
+            count_refused=self._count_refused,
+            count_cut=self._count_cut,
+        )
 
     def stop(self) -> None:
         """Begin to drain; `run` returns when it is done."""
@@ -147,12 +160,7 @@ class Worker:
         log.info("worker.stopped", index=self._config.index)
 
     async def _serve(self, sockets: Sequence[socket.socket], on_ready: Callable[[], None]) -> None:
-        servers = []
-        for one in sockets:
-            one.setblocking(False)
-            servers.append(
-                await self._loop.create_server(self.server.connect, sock=one.dup(), backlog=BACKLOG)
-            )
+        servers = [await self._listen(one) for one in sockets]
         tasks = [
             asyncio.create_task(self.feed.run()),
             asyncio.create_task(self._flush()),
@@ -164,6 +172,15 @@ class Worker:
         await self._drain(servers)
         for task in tasks:
             await _end(task)
+
+    async def _listen(self, one: socket.socket) -> asyncio.Server:
+        """Accept on a socket: one connection in each turn of the loop, so that a burst holds nobody up."""
+        one.setblocking(False)
+        if one.family is socket.AF_UNIX:
+            connect = partial(self.server.connect, self._local_plans)
+            return await self._loop.create_unix_server(connect, sock=one.dup(), backlog=BACKLOG)
+        connect = partial(self.server.connect, self._plans)
+        return await self._loop.create_server(connect, sock=one.dup(), backlog=BACKLOG)
 
     async def _drain(self, servers: list[asyncio.Server]) -> None:
         """Take no connection any more, answer what is open, cut what takes too long."""
@@ -205,6 +222,9 @@ class Worker:
 
     def _count_refused(self, status: int) -> None:
         self._slot.series(metrics.HTTP_REFUSED, str(status)).add()
+
+    def _count_cut(self, reason: str) -> None:
+        self._slot.series(metrics.CONNECTIONS_CUT, reason).add()
 
     def _show_ready(self) -> bytes:
         if self.server.draining:

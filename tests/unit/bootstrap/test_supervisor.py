@@ -14,10 +14,10 @@ from modelport.settings import Settings
 
 def test_table_holds_the_workers_and_one_control_process(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, workers=2, database_url="postgresql://u:secret@h/d")
-    with socket.socket() as control, socket.socket() as inference:
-        table = process_table(settings, control, inference)
+    with socket.socket() as control, socket.socket() as inference, socket.socket() as local:
+        table = process_table(settings, control, inference, local)
         assert [spec.name for spec in table] == ["inference-0", "inference-1", "control"]
-        assert {spec.fds for spec in table[:2]} == {(inference.fileno(),)}
+        assert {spec.fds for spec in table[:2]} == {(inference.fileno(), local.fileno())}
         assert table[2].fds == (control.fileno(),)
     assert "secret" not in " ".join(word for spec in table for word in spec.argv)
 

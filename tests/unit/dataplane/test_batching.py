@@ -224,6 +224,29 @@ def test_work_for_a_client_that_went_is_dropped():
     run(story)
 
 
+def test_the_books_on_a_client_that_went_are_closed_at_once():
+    async def story():
+        gate = threading.Event()
+        model = Model(gate)
+        desk = Desk(model, SLOW)
+        begun = desk.submit(b"1")
+        await asyncio.sleep(0.01)
+        waiting = [desk.submit(b"2"), desk.submit(b"3")]
+        for exchange in (begun, waiting[0]):
+            exchange.answered = None
+            exchange.drop(exchange)
+        assert list(desk.finished) == [begun, waiting[0]]  # while the model is still at it
+        gate.set()
+        await desk.wait(3)
+        assert [rows for rows, _ in model.calls] == [1, 1]
+        assert desk.finished[waiting[1]] == b"[6.0]"
+        for exchange in (begun, *waiting):
+            exchange.drop(exchange)  # too late, and no harm
+        assert len(desk.finished) == 3
+
+    run(story)
+
+
 def test_costs_are_measured_and_a_model_that_dislikes_zeros_is_kept_off_the_loop():
     ticks = iter([0.0, 1e-3] * 5 + [0.0, 64e-3] * 5)
     costs = measure_costs(Model(), lambda: next(ticks))
