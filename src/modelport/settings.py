@@ -53,8 +53,8 @@ class Settings:
     )
     bodies_bytes_max: int = _setting(
         256 << 20,
-        "Bytes of bodies in one worker that are incomplete or, above 64 KiB, unanswered; "
-        "further ones get 503. At least `body_bytes_max`.",
+        "Bytes of requests that one worker keeps: incomplete bodies, large ones (64 KiB) until they are "
+        "answered, what waits behind them; further ones get 503. At least `body_bytes_max`.",
     )
     idle_timeout_s: float = _setting(75.0, "Seconds an idle connection is kept.")
     write_timeout_s: float = _setting(30.0, "Seconds a client may pause while reading a reply.")

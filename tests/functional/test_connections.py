@@ -169,6 +169,11 @@ class TestBounds:
             (one,) = front.on_loop(lambda: list(front.server.connections))
             unsent = front.on_loop(one._transport.get_write_buffer_size)
             assert unsent < 256 * KIB
+            assert 0 < front.on_loop(lambda: front.server.bodies_bytes) <= 256 * KIB  # read, and put aside
+            connection.close()
+            front.on_loop(one.abort)
+            front.wait_for_connections(0)
+            assert front.on_loop(lambda: front.server.bodies_bytes) == 0
 
     def test_bodies_of_all_connections_share_a_budget(self):
         size = 600 * KIB
@@ -350,6 +355,7 @@ class TestReplies:
             stream = connection.makefile("rb")
             assert read_reply(stream)[0].startswith(b"HTTP/1.1 500 ")
             assert read_reply(stream)[1] == b"1"
+            assert front.refused == {500: 1}
 
 
 def _descriptors():

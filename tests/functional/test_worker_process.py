@@ -26,6 +26,7 @@ from modelport.settings import Settings
 from modelport.stores.artifacts.local import LocalArtifacts
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import read_totals
+from modelport.wire import sockets
 from modelport.wire.feed import active_file, encode_routes, route_file
 
 pytestmark = pytest.mark.processes
@@ -41,6 +42,7 @@ class Home:
         save_settings(self.settings)
         self.store = LocalArtifacts(self.layout.artifacts)
         self.listener = listener
+        self.local = sockets.listen(self.layout.inference_socket)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
     def publish(self, revision, *endpoints):
@@ -53,9 +55,9 @@ class Home:
             [
                 *(("sh", "-c", 'ulimit -n "$0" && exec "$@"', str(descriptors)) if descriptors else ()),
                 *(sys.executable, "-m", "modelport.bootstrap", "inference", "--home", str(self.layout.home)),
-                *("--index", str(index), "--fd", str(self.listener.fileno())),
+                *("--index", str(index), "--fd", str(self.listener.fileno()), str(self.local.fileno())),
             ],
-            pass_fds=[self.listener.fileno()],
+            pass_fds=[self.listener.fileno(), self.local.fileno()],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
@@ -86,7 +88,9 @@ class Home:
 @pytest.fixture
 def home(tmp_path):
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        yield Home(tmp_path / "home", listener)
+        made = Home(tmp_path / "home", listener)
+        with made.local:
+            yield made
 
 
 def test_a_killed_worker_loses_no_connection_that_waits_and_no_count(home):
@@ -160,6 +164,27 @@ def _wait(condition, seconds=20.0):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_the_unix_socket_outlives_its_workers(home):
+    home.publish(1, endpoint("e", ("v1", "m:1", store_bundle(home.store, truthful_bundle(1)), 1.0)))
+
+    def answers():
+        with sockets.connect(home.layout.inference_socket) as connection:
+            connection.settimeout(10)
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return connection.recv(1000)
+
+    with home.worker() as first:
+        assert answers().startswith(b"HTTP/1.1 200 ")
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(10) == 0
+        with sockets.connect(home.layout.inference_socket) as waiting:  # nobody is there, and nothing is lost
+            waiting.settimeout(10)
+            waiting.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            with home.worker():
+                assert waiting.recv(1000).startswith(b"HTTP/1.1 200 ")
+                assert answers().startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_worker_at_its_last_descriptor_neither_spins_nor_dies(home):

@@ -31,6 +31,7 @@ HEAD_END = b"\r\n\r\n"
 WRITE_BUFFER_BYTES = 64 << 10
 SMALL_BODY_BYTES = 64 << 10  # a body this small is read before its request is refused: the client lives on
 SMALL_REPLY_BYTES = 64 << 10
+TURN_BYTES = 64 << 10  # of requests taken before their replies are seen; those may be larger
 LINGER_S = 2.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -127,12 +128,14 @@ class Connection(asyncio.Protocol):
         del error
         self._transport = None
         self._write = _write_nowhere
+        if self._phase is ASIDE:
+            self._take_back()
         self._phase = ENDED
         self._abandon(self._open)
         self._open = []
         self._forget_body()
         self._forget_head()
-        self._server.bodies_bytes -= self._held
+        self._server.let_go(self._held)
         self._held = 0
         self._server.connections.discard(self)
         self._server.rounds.drop(self)
@@ -280,6 +283,9 @@ class Connection(asyncio.Protocol):
             if self._unread_patience is not None or len(self._open) >= server.pipelined_max:
                 self._put_aside(data[at:])
                 return
+            if at > TURN_BYTES and self._open:
+                self._put_aside(data[at:])
+                return
             found = data.find(HEAD_END, at)
             if found < 0:
                 self._watch_head(data[at:])
@@ -308,10 +314,12 @@ class Connection(asyncio.Protocol):
             plan.handle(exchange)
         except Exception:  # a fault of ours is this request's 500 and nobody else's trouble
             log.exception("request.failed")
+            self._server.count_refused(500)
             exchange.reply(plan.refuse(500, "the server failed on this request"))
 
     def _put_aside(self, data: bytes) -> None:
         """Keep what cannot be taken now; `_resume` comes back to it."""
+        self._server.hold(len(data))
         self._buffer = data
         self._phase = ASIDE
         if self._transport is not None:
@@ -323,9 +331,13 @@ class Connection(asyncio.Protocol):
             return
         self._transport.resume_reading()
         if self._phase is ASIDE:
-            data, self._buffer = self._buffer, b""
-            self._phase = IDLE
-            self._receive(data)
+            self._receive(self._take_back())
+
+    def _take_back(self) -> bytes:
+        data, self._buffer = self._buffer, b""
+        self._server.let_go(len(data))
+        self._phase = IDLE
+        return data
 
     def _watch_head(self, rest: bytes) -> None:
         """Keep an incomplete head, unless it is wrong already."""
@@ -377,19 +389,17 @@ class Connection(asyncio.Protocol):
         if plan is None or body is None or self._body_patience is None:
             return data
         self._body_patience.moved(len(data), server.now)
-        self._received += len(data)
-        server.bodies_bytes += len(data)
         rest = body.feed(data)
         if rest is None:
-            if server.bodies_bytes > server.bodies_bytes_max:
-                raise Malformed(503, "too many large bodies are on their way at once")
+            server.hold(len(data))
+            self._received += len(data)
             return b""
         exchange = Exchange(self.answered, plan, body.whole(), server.monotonic())
         self._forget_body()
         if len(exchange.body) > SMALL_BODY_BYTES:
             exchange.answered = self._answered_large
             self._held += len(exchange.body)
-            server.bodies_bytes += len(exchange.body)
+            server.bodies_bytes += len(exchange.body)  # it came within the budget, and it is here already
         self._phase = IDLE
         self._since = server.now
         self._hand_over(exchange)
@@ -398,12 +408,12 @@ class Connection(asyncio.Protocol):
     def _answered_large(self, exchange: Exchange, answer: bytes) -> None:
         """Send a reply whose request's body counts as held until now."""
         self._held -= len(exchange.body)
-        self._server.bodies_bytes -= len(exchange.body)
+        self._server.let_go(len(exchange.body))
         self.answered(exchange, answer)
 
     def _forget_body(self) -> None:
         if self._plan is not None:
-            self._server.bodies_bytes -= self._received
+            self._server.let_go(self._received)
         self._plan = self._body = self._body_patience = None
         self._owes_continue = False
         self._received = 0

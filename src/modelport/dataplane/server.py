@@ -82,7 +82,7 @@ class Server:
         self.bodies_bytes_max = max(settings.bodies_bytes_max, settings.body_bytes_max)
         self.connections: set[Connection] = set()
         self.draining = False
-        self.bodies_bytes = 0  # of bodies that are not complete, and of large ones that are not answered
+        self.bodies_bytes = 0  # of requests that are not complete, or put aside, and of large unanswered ones
         self.opening = self.last_opening = b"\r\n"  # what follows each reply's first line; see `_tick`
         self._clock = clock
         timeouts = (
@@ -99,6 +99,20 @@ class Server:
     def connect(self, plans: Plans) -> Connection:
         """Return the protocol of a new connection."""
         return Connection(self, plans)
+
+    def hold(self, count: int) -> None:
+        """Count bytes of requests that have to be kept.
+
+        Raises:
+            Malformed: All connections together keep enough already.
+        """
+        if self.bodies_bytes + count > self.bodies_bytes_max:
+            raise Malformed(503, "too many large bodies are on their way at once")
+        self.bodies_bytes += count
+
+    def let_go(self, count: int) -> None:
+        """Count them no more."""
+        self.bodies_bytes -= count
 
     def drain(self) -> None:
         """Let every connection end after what is open on it.
