@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     inference = kinds.add_parser("inference")
     inference.add_argument("--home", type=Path, required=True)
     inference.add_argument("--index", type=int, required=True)
-    inference.add_argument("--fd", type=int, required=True)
+    inference.add_argument("--fd", type=int, nargs="+", required=True)
     inference.add_argument("--handover")
 
     job = kinds.add_parser("job")

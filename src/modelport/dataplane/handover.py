@@ -90,19 +90,23 @@ class Handover:
         self._name = int.from_bytes(os.urandom(8), "little") | 1
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arriving: set[asyncio.Task[None]] = set()
-        self._connect: Callable[[], asyncio.Protocol]
+        self._protocol_of: Callable[[socket.socket], Callable[[], asyncio.Protocol]]
         self.given = 0
         for end in (inbox, *outlets):
             end.setblocking(False)
 
-    def start(self, loop: asyncio.AbstractEventLoop, connect: Callable[[], asyncio.Protocol]) -> None:
+    def start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol_of: Callable[[socket.socket], Callable[[], asyncio.Protocol]],
+    ) -> None:
         """Take the connections that others give.
 
         Args:
             loop: Where they are served.
-            connect: Returns the protocol of one.
+            protocol_of: Returns what makes the protocol of a connection.
         """
-        self._loop, self._connect = loop, connect
+        self._loop, self._protocol_of = loop, protocol_of
         loop.add_reader(self._inbox.fileno(), self._take, TAKEN_PER_TURN)
 
     def stop(self) -> None:
@@ -198,7 +202,8 @@ class Handover:
     async def _serve(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._connect, connection)
+            protocol = self._protocol_of(connection)
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
         except OSError as error:  # its client went meanwhile
             log.info("handover.lost", reason=str(error))
             with suppress(OSError):

@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from modelport.bootstrap.supervisor import make_hooks, process_table
+from modelport.bootstrap.supervisor import Held, make_hooks, process_table
+from modelport.domain.clock import SystemClock
 from modelport.settings import Settings
 from modelport.supervisor.inboxes import Inboxes
+from modelport.supervisor.lock import HomeLock
 
 
 def test_table_holds_the_workers_and_one_control_process(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, workers=2, database_url="postgresql://u:secret@h/d")
-    with socket.socket() as control, socket.socket() as inference:
+    lock = HomeLock(tmp_path / "lock", SystemClock())
+    with lock, socket.socket() as control, socket.socket() as inference, socket.socket() as local:
         inboxes = Inboxes.make(2, tmp_path)
-        table = process_table(settings, control, inference, inboxes)
+        table = process_table(settings, Held(lock, control, inference, local, inboxes))
         assert [spec.name for spec in table] == ["inference-0", "inference-1", "control"]
         shared = set(table[0].fds) & set(table[1].fds)
-        assert inference.fileno() in shared
+        assert {inference.fileno(), local.fileno()} <= shared
         assert len(set(table[0].fds) - shared) == 1  # its own inbox
         assert table[2].fds == (control.fileno(),)
         assert [spec.overlaps for spec in table] == [True, True, False]  # control alone has the database
