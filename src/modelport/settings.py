@@ -27,12 +27,22 @@ def default_home() -> Path:
     return Path(base) / "modelport"
 
 
+def default_cache() -> Path:
+    """Return the XDG cache directory's `modelport` folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "modelport"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One frozen tree of settings."""
 
     home: Path = field(
         default_factory=default_home, metadata={"doc": "Folder of all state; one platform per home."}
+    )
+    cache: Path = field(
+        default_factory=default_cache,
+        metadata={"doc": "Folder of what can be made again (compiled code), shared by this user's homes."},
     )
     host: str = _setting("127.0.0.1", "Address both ports bind to; anything but loopback needs tokens.")
     port: int = _setting(8090, "Control port; 0 picks a free one.")
@@ -64,6 +74,11 @@ class Settings:
     capture_queue_records: int = _setting(10_000, "Captured records waiting to be written, for each worker.")
     batch_memory_bytes: int = _setting(64 << 20, "Memory a batch job aims to keep for rows in flight.")
     log_level: str = _setting("info", "debug, info, warning or error.")
+
+    @property
+    def kernels(self) -> Path:
+        """Return the folder of machine code compiled on this machine (mode 0700)."""
+        return self.cache / "kernels"
 
     @property
     def layout(self) -> HomeLayout:

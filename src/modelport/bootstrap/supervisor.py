@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from modelport.bootstrap import program
 from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import make_folders, save_settings, write_json
 from modelport.domain.clock import SystemClock
+from modelport.runtime.trees.code_file import code_file
 from modelport.settings import HomeLayout, Settings, read_settings
 from modelport.supervisor.listeners import bind_listener, listener_url
 from modelport.supervisor.lock import HomeLock
@@ -81,7 +83,7 @@ def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
 def process_table(
     settings: Settings, control: socket.socket, inference: socket.socket
 ) -> Sequence[ProcessSpec]:
-    """Return what runs: the inference workers, and one control process.
+    """Return what runs: the inference workers, one control process, for a moment a compiler.
 
     Args:
         settings: All of them.
@@ -107,7 +109,22 @@ def process_table(
             fds=(control.fileno(),),
             log=logs / "control.log",
         ),
+        *_compiler(settings),
     ]
+
+
+def _compiler(settings: Settings) -> Sequence[ProcessSpec]:
+    """Return the process that compiles the kernel for trees, where it is wanted and not there yet."""
+    if find_spec("llvmlite") is None or code_file(settings.kernels).exists():
+        return ()
+    return (
+        ProcessSpec(
+            "kernel",
+            program("kernel", "--folder", str(settings.kernels)),
+            log=settings.layout.logs / "kernel.log",
+            once=True,
+        ),
+    )
 
 
 def worker_count(settings: Settings) -> int:

@@ -150,7 +150,13 @@ class Models:
             reason = f"{type(error).__name__}: {error}"
         else:
             self._hosted[digest] = self._host(model, costs)
-            log.info("model.loaded", digest=digest, call_us=round(costs.fixed_s * 1e6, 1))
+            log.info(
+                "model.loaded",
+                digest=digest,
+                call_us=round(costs.fixed_s * 1e6, 1),
+                executor=model.executor,
+                why=model.why,
+            )
             report(digest, "ready", None)
             return None
         log.warning("model.failed", digest=digest, reason=reason)

@@ -189,7 +189,7 @@ class Worker:
         self._slot.series(metrics.RSS, str(self._config.index)).set(_resident_bytes())
 
     def _load(self, digest: str) -> tuple[LoadedModel, Costs]:
-        model = LoadedModel.load(self._artifacts, digest)
+        model = LoadedModel.load(self._artifacts, digest, self._config.settings.kernels)
         model.warm_up()
         return model, measure_costs(model, self._clock.monotonic)
 

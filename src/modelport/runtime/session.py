@@ -16,6 +16,9 @@ from modelport.domain.errors import InvalidInput
 
 MATRIX = "matrix"  # the serving graph's only input
 LOG_ERRORS_ONLY = 3  # onnxruntime's severity scale: 2 is warning
+Run = Callable[[Sequence[str], NDArray[np.float64]], list[NDArray[Any]]]
+"""What an executor is to a model: names of outputs and a matrix in, one array for each name out."""
+
 RawRun = Callable[[Sequence[str], dict[str, NDArray[np.float64]], None], list[Any]]
 
 
@@ -29,13 +32,14 @@ class Session:
 
     Args:
         graph: The `.onnx` file, or its bytes.
+        takes: Name of its input.
 
     Raises:
         InvalidInput: The bytes are no graph that ONNX Runtime can run, or its input is not one
             float64 matrix.
     """
 
-    def __init__(self, graph: Path | bytes) -> None:
+    def __init__(self, graph: Path | bytes, takes: str = MATRIX) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -57,9 +61,10 @@ class Session:
                 f"ONNX Runtime cannot load the serving graph: {_first_line(error)}",
                 hint="register the model again with this version of modelport",
             ) from error
-        self.features = _matrix_width(session.get_inputs())
+        self.features = _matrix_width(session.get_inputs(), takes)
         self.outputs: dict[str, str] = {output.name: output.type for output in session.get_outputs()}
         self._session = session
+        self._takes = takes
         self._raw: RawRun = _raw_run(session)
 
     def run(self, names: Sequence[str], matrix: NDArray[np.float64]) -> list[NDArray[Any]]:
@@ -72,7 +77,7 @@ class Session:
         Returns:
             One array per name.
         """
-        return self._raw(names, {MATRIX: matrix}, None)
+        return self._raw(names, {self._takes: matrix}, None)
 
 
 def _raw_run(session: Any) -> RawRun:
@@ -84,14 +89,14 @@ def _raw_run(session: Any) -> RawRun:
     return cast("RawRun", raw if callable(raw) else session.run)
 
 
-def _matrix_width(inputs: Sequence[Any]) -> int:
+def _matrix_width(inputs: Sequence[Any], takes: str) -> int:
     found = ", ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
-    if len(inputs) == 1 and inputs[0].name == MATRIX and inputs[0].type == "tensor(double)":
+    if len(inputs) == 1 and inputs[0].name == takes and inputs[0].type == "tensor(double)":
         shape = inputs[0].shape
         if len(shape) == 2 and isinstance(shape[1], int):
             return shape[1]
     raise InvalidInput(
-        f"the serving graph takes ({found}), expected one input {MATRIX!r}: tensor(double) [N, features]",
+        f"the serving graph takes ({found}), expected one input {takes!r}: tensor(double) [N, features]",
         hint="register the model again",
     )
 

@@ -18,6 +18,7 @@ from modelport.supervisor.table import ProcessSpec, ProcessState, ProcessView, r
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LOG_TAIL_BYTES = 2000
+ENDED_WELL = "exit 0"
 HOPELESS = ("exit 2", "exit 4")
 """Ends before the first ready that trying again cannot change: a wrong setting, a refusal."""
 
@@ -113,7 +114,7 @@ class Supervisor:
         if self._stops_asked:
             return False
         changed = False
-        for line in self._lines:
+        for line in list(self._lines):
             if line.state is ProcessState.WAITING and line.due <= self._clock.monotonic():
                 changed = True
                 line.ready_at = None
@@ -128,7 +129,7 @@ class Supervisor:
 
     def _reap(self) -> bool:
         changed = False
-        for line in self._lines:
+        for line in list(self._lines):
             how = line.child.ended() if line.child else None
             if line.child is None or how is None:
                 continue
@@ -145,6 +146,11 @@ class Supervisor:
         return changed
 
     def _bring_back(self, line: _Line, how: str) -> None:
+        if line.spec.once:
+            self._lines.remove(line)
+            if how != ENDED_WELL:
+                self._hooks.say(f"{line.spec.name} failed ({how}): {_last_words(line.spec)}")
+            return
         line.last_exit = how
         now = self._clock.monotonic()
         was_ready = line.ready_at is not None
@@ -185,7 +191,8 @@ class Supervisor:
         return False
 
     def _announce(self) -> None:
-        if not self._announced and not self._stops_asked and all(line.ever_ready for line in self._lines):
+        ready = all(line.ever_ready or line.spec.once for line in self._lines)
+        if ready and not self._announced and not self._stops_asked:
             self._announced = True
             self._hooks.ready()
 

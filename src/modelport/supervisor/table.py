@@ -52,6 +52,7 @@ class ProcessSpec:
         env: Variables on top of the supervisor's own.
         log: File for its standard output and error.
         restart: When it comes back.
+        once: It does one thing and ends; the others are ready without it, and it does not come back.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ProcessSpec:
     env: dict[str, str] = field(default_factory=dict)
     log: Path = Path("/dev/null")
     restart: RestartPolicy = RestartPolicy()
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
