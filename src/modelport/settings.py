@@ -65,6 +65,12 @@ class Settings:
     pending_requests_max: int = _setting(
         1024, "Requests of one endpoint waiting in one worker; further ones get 503."
     )
+    worker_memory_bytes_max: int = _setting(
+        0, "Memory one worker may ask for; a call that wants more fails. 0: three quarters of the machine's."
+    )
+    hang_timeout_s: float = _setting(
+        10.0, "Seconds a worker's loop may stand still in a model's call before the worker is replaced."
+    )
     batch_rows_max: int = _setting(256, "Rows of several requests that share one call of a model.")
     drain_timeout_s: float = _setting(30.0, "Seconds to wait for open requests at a stop or switch.")
     canary_timeout_s: float = _setting(60.0, "Seconds a model may take to load and warm up once.")
@@ -136,6 +142,16 @@ class HomeLayout:
     def marks(self) -> Path:
         """Return the folder of loading marks: `{worker index}-{digest}`."""
         return self.run / "marks"
+
+    @property
+    def flights(self) -> Path:
+        """Return the folder of what workers' threads run at this moment."""
+        return self.run / "flights"
+
+    @property
+    def suspects(self) -> Path:
+        """Return the folder of requests that were in flight when a worker died."""
+        return self.run / "suspects"
 
     @property
     def metrics(self) -> Path:

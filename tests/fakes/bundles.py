@@ -74,7 +74,57 @@ def crashing_bundle() -> dict[str, bytes]:
 
 def hanging_bundle() -> dict[str, bytes]:
     """Return a model that never answers: a loop without an end."""
-    body = helper.make_graph(
+    forever = helper.make_tensor("yes", TensorProto.BOOL, [], [True])
+    axis = helper.make_tensor("axis", TensorProto.INT64, [1], [1])
+    nodes = [
+        helper.make_node("ReduceSum", ["matrix", "axis"], ["sum"], keepdims=1),
+        helper.make_node("Loop", ["", "yes", "sum"], ["predictions"], body=_turn()),
+    ]
+    return _bundle(nodes, [forever, axis], 2)
+
+
+def looping_bundle(turns: int) -> dict[str, bytes]:
+    """Return a model that turns in a loop, `turns` times and as many more as the first feature says."""
+    constants = [
+        helper.make_tensor("yes", TensorProto.BOOL, [], [True]),
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("first", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("turns", TensorProto.INT64, [], [turns]),
+    ]
+    nodes = [
+        helper.make_node("ReduceSum", ["matrix", "axis"], ["sum"], keepdims=1),
+        helper.make_node("Gather", ["matrix", "first"], ["column"], axis=1),
+        helper.make_node("ReduceMax", ["column"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["most"], ["more"], to=TensorProto.INT64),
+        helper.make_node("Add", ["turns", "more"], ["all"]),
+        helper.make_node("Loop", ["all", "yes", "sum"], ["predictions"], body=_turn()),
+    ]
+    return _bundle(nodes, constants, 2)
+
+
+def swelling_bundle() -> dict[str, bytes]:
+    """Return a model that asks for as many numbers as the first feature says."""
+    constants = [
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("first", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+    ]
+    zero = helper.make_tensor("zero", TensorProto.DOUBLE, [1], [0.0])
+    nodes = [
+        helper.make_node("ReduceSum", ["matrix", "axis"], ["sum"], keepdims=1),
+        helper.make_node("Gather", ["matrix", "first"], ["column"], axis=1),
+        helper.make_node("ReduceMax", ["column"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["most"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("Add", ["whole", "one"], ["shape"]),
+        helper.make_node("ConstantOfShape", ["shape"], ["huge"], value=zero),
+        helper.make_node("ReduceSum", ["huge"], ["total"], keepdims=0),
+        helper.make_node("Add", ["sum", "total"], ["predictions"]),
+    ]
+    return _bundle(nodes, constants, 2)
+
+
+def _turn() -> onnx.GraphProto:
+    return helper.make_graph(
         [
             helper.make_node("Identity", ["going"], ["going_on"]),
             helper.make_node("Identity", ["carried"], ["carried_on"]),
@@ -90,13 +140,6 @@ def hanging_bundle() -> dict[str, bytes]:
             helper.make_tensor_value_info("carried_on", TensorProto.DOUBLE, None),
         ],
     )
-    forever = helper.make_tensor("yes", TensorProto.BOOL, [], [True])
-    axis = helper.make_tensor("axis", TensorProto.INT64, [1], [1])
-    nodes = [
-        helper.make_node("ReduceSum", ["matrix", "axis"], ["sum"], keepdims=1),
-        helper.make_node("Loop", ["", "yes", "sum"], ["predictions"], body=body),
-    ]
-    return _bundle(nodes, [forever, axis], 2)
 
 
 def hungry_bundle() -> dict[str, bytes]:

@@ -26,6 +26,7 @@ from modelport.control.services.registry import Registry
 from modelport.control.services.status import Status
 from modelport.domain.clock import SystemClock
 from modelport.domain.resource import Kind
+from modelport.domain.routes import RouteTable
 from modelport.settings import Settings
 from modelport.stores.artifacts.local import LocalArtifacts
 from modelport.stores.records.records import Records, sqlite_url
@@ -73,7 +74,9 @@ class Doors:
             jobs=Jobs(self.records, folder=layout.jobs, captures=layout.captures, wake=wake),
             labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
             events=Events(self.records),
-            status=Status(self.records, layout, workers=list, workers_expected=1, active_revision=lambda: 0),
+            status=Status(
+                self.records, layout, workers=list, workers_expected=1, routes=lambda: RouteTable(0)
+            ),
             artifacts=self.artifacts,
             tokens=None,
             not_ready=lambda: self.not_ready,

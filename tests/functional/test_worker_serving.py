@@ -217,18 +217,18 @@ _stuck = threading.Event()
 
 
 def _all_slow(model, _now):
-    from modelport.dataplane.batching import Costs
+    from modelport.dataplane.costs import line
 
     run = model.run
     if model.signature.features[0].name == "stuck":
 
-        def wait(matrix):
+        def wait(matrix, stop=None):
             assert _stuck.wait(20)
-            return run(matrix)
+            return run(matrix, stop)
 
         model.run = wait
-        return Costs(1.0, 0.0)
-    return Costs(1e-6, 1e-7)
+        return line(1.0, 0.0)
+    return line(1e-6, 1e-7)
 
 
 def _stuck_bundle():

@@ -171,6 +171,12 @@ def list_problems(status: dict[str, Any]) -> list[str]:
     for unsettled in status.get("unsettled", ()):
         reason = f": {unsettled['reason']}" if unsettled.get("reason") else ""
         problems.append(f"{unsettled['kind']} {unsettled['name']} is {unsettled['status']}{reason}")
+    for request in status.get("quarantined", ()):
+        where = ", ".join(request["endpoints"])
+        problems.append(
+            f"endpoint {where}: a request took {request['crashes']} workers down and is not run again "
+            f"({request['model_version']}, rows {request['request'][:12]}…)"
+        )
     return problems
 
 

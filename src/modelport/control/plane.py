@@ -116,7 +116,7 @@ class ControlPlane:
                 layout,
                 workers=self._feed.workers,
                 workers_expected=workers_expected,
-                active_revision=lambda: self._endpoints.active.revision,
+                routes=lambda: self._endpoints.active,
             ),
         )
 

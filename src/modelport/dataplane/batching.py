@@ -1,34 +1,40 @@
 """When a model runs: at once on the loop, or in its own thread, with whom waits at the same moment.
 
 What became readable in one turn of the loop shares one call; nobody waits for company. Short calls run on
-the loop. A call predicted to take longer, by what was measured when the model was warmed up, and a body too
-large to decode in passing, go to the model's own thread, so that one model never holds up another.
+the loop. A call predicted to take longer (`costs.py`), and a body too large to decode in passing, go to the
+model's own thread, so that one model never holds up another. There requests queue, and in overload
+(`admission.py`) the queue is kept short. A request that may have killed a worker runs alone (`suspects.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
+from modelport.dataplane.admission import Admission
+from modelport.dataplane.costs import INLINE_S, Costs
 from modelport.dataplane.exchange import Exchange
 from modelport.dataplane.threads import OneThread
-from modelport.domain.errors import ModelFailed, TimedOut
-from modelport.runtime.batching import plan, run_together
+from modelport.domain.errors import ModelFailed, TimedOut, Unavailable
+from modelport.runtime.batching import join, plan, run_together
 from modelport.runtime.model import LoadedModel
 from modelport.runtime.rows import Rows
 
-INLINE_S = 0.0005
-"""A call predicted to be longer leaves the loop."""
+if TYPE_CHECKING:
+    from modelport.dataplane.flights import Flight
+    from modelport.dataplane.suspects import Suspects
+    from modelport.runtime.session import Stop
 
-PROBE_ROWS = 64
-PROBES = 5
+STUCK_S = 5.0
+"""Seconds a call may go on after it was told to stop; then only the end of the process helps."""
+
+PACE_WEIGHT = 0.2  # of the newest call in the running average of what a row takes
 
 Answer = bytes | Exception
 Finish = Callable[[Exchange, Answer], None]
@@ -36,56 +42,23 @@ Work = tuple[list[Answer], float, int]
 """Answers of a group, seconds the model took, rows it was given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What a call of a model takes: `fixed_s` and `row_s` seconds."""
-
-    fixed_s: float
-    row_s: float
-
-    def rows_within(self, seconds: float) -> int:
-        """Return how many rows a call of at most `seconds` has; 0 when one is too many."""
-        if self.fixed_s + self.row_s > seconds:
-            return 0
-        return max(1, int((seconds - self.fixed_s) / max(self.row_s, 1e-9)))
-
-
-def measure_costs(model: LoadedModel, now: Callable[[], float]) -> Costs:
-    """Return what calls of a warm model take: the best of a few runs on zeros.
-
-    Args:
-        model: Its `run` is called.
-        now: Monotonic seconds.
-    """
-    best = []
-    for rows in (1, PROBE_ROWS):
-        matrix = np.zeros((rows, model.features))
-        taken = []
-        for _ in range(PROBES):
-            began = now()
-            try:
-                model.run(matrix)
-            except Exception:  # noqa: BLE001 - a model that dislikes zeros is not measured, and kept off the loop
-                return Costs(fixed_s=1.0, row_s=0.0)
-            taken.append(now() - began)
-        best.append(min(taken))
-    row_s = max(0.0, (best[1] - best[0]) / (PROBE_ROWS - 1))
-    return Costs(max(0.0, best[0] - row_s), row_s)
-
-
 class Batcher:
     """Runs one model for whoever asks.
 
     Args:
         model: In memory and warm.
-        costs: From `measure_costs`.
-        rows_max: Rows of several requests in one call.
+        costs: What its calls take.
+        rows_max: Rows of several requests in one call, at most.
         loop: Where everything but the model's own thread happens.
         now: Monotonic seconds.
         finish: Takes each exchange with its reply's body, or the error that stands for it.
+        suspects: Requests that may have killed a worker.
+        flight: Where calls on the loop are noted; all batchers of a worker share it.
+        new_flight: Makes one for the model's own thread.
+        on_stuck: Called when a call neither ends nor can be stopped.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a worker hands each its tools
         self,
         model: LoadedModel,
         costs: Costs,
@@ -94,19 +67,42 @@ class Batcher:
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
         finish: Finish,
+        suspects: Suspects,
+        flight: Flight,
+        new_flight: Callable[[], Flight],
+        on_stuck: Callable[[], None],
     ) -> None:
         self.model = model
         self.inline_rows_max = costs.rows_within(INLINE_S)
-        self._rows_max = rows_max
+        self._rows_max = min(rows_max, costs.worthwhile_rows)
         self._inline_batch_rows = max(1, min(rows_max, costs.rows_within(2 * INLINE_S)))
         self._features = model.features
         self._loop = loop
         self._now = now
         self._finish = finish
+        self._suspects = suspects
+        self._digest = bytes.fromhex(model.digest) if model.digest else bytes(32)
+        self._flight = flight
+        self._new_flight = new_flight
+        self._on_stuck = on_stuck
         self._quick: list[Exchange] = []
-        self._slow: list[Exchange] = []
-        self._busy = False
+        self._slow: deque[Exchange] = deque()
+        self._slow_rows = 0
+        self._call: _Call | None = None
+        self._own_flight: Flight | None = None
         self._thread = OneThread("model")
+        self._pace_s = costs.row_s
+        self._admission = Admission(costs.seconds(1), now())
+        self.busy = False  # requests queue for the model's thread
+
+    @property
+    def idle(self) -> bool:
+        """Return whether nobody waits for an answer."""
+        return not (self._quick or self.busy)
+
+    def admits(self) -> bool:
+        """Return whether one more request may queue for the model's thread."""
+        return self._admission.offer(self._now(), self._slow_rows * self._pace_s)
 
     def submit(self, exchange: Exchange) -> None:
         """Take a request; its `finish` is called later, never from here."""
@@ -118,18 +114,32 @@ class Batcher:
             quick.append(exchange)
             return
         self._slow.append(exchange)
-        deadline = exchange.deadline
-        exchange.timer = self._loop.call_later(max(0.0, deadline - self._now()), self._expire, exchange)
-        if not self._busy:
-            self._busy = True
+        self._slow_rows += self._rows_of(exchange)
+        wait_s = max(0.0, exchange.deadline - self._now())
+        exchange.timer = self._loop.call_later(wait_s, self._expire, exchange)
+        if not self.busy:
+            self.busy = True
             self._loop.call_soon(self._run_slow)
 
     def close(self) -> None:
         """Let go of the model's thread."""
         self._thread.close()
+        if self._own_flight is not None and self._call is None:  # else it may still have something to tell
+            self._own_flight.close()
+
+    # on the loop
 
     def _run_quick(self) -> None:
         waiting, self._quick = self._quick, []
+        now = self._now()
+        if any(exchange.deadline <= now for exchange in waiting):
+            waiting = [exchange for exchange in waiting if self._in_time(exchange, now)]
+        known = self._suspects.of(self.model.digest)
+        if known is not None:
+            apart = [e for e in waiting if known.find(cast("Rows", e.rows).data)]
+            for exchange in apart:
+                self._run_inline([exchange])
+            waiting = [exchange for exchange in waiting if exchange not in apart]
         if len(waiting) == 1:
             self._run_inline(waiting)
             return
@@ -139,64 +149,132 @@ class Batcher:
 
     def _run_inline(self, group: list[Exchange]) -> None:
         finish = self._finish
-        for exchange, answer in zip(group, self._observed(group, self._work(group)), strict=True):
+        answers = self._observed(group, self._work(group, self._flight, None))
+        for exchange, answer in zip(group, answers, strict=True):
             finish(exchange, answer)
+
+    def _in_time(self, exchange: Exchange, now: float) -> bool:
+        if exchange.deadline > now:
+            return True
+        self._finish(exchange, TimedOut("the deadline passed before the model was asked"))
+        return False
+
+    # in the model's thread
 
     def _run_slow(self) -> None:
         """Send the first group of those that wait to the model's thread."""
-        self._slow = [exchange for exchange in self._slow if self._wanted(exchange)]
-        if not self._slow:
-            self._busy = False
+        if self._admission.overloaded and not self.inline_rows_max:
+            self._shed()
+        group = self._next_group()
+        if not group:
+            self.busy = False
             return
-        counts = [self._rows_max if e.rows is None else e.rows.count for e in self._slow]
-        stop = plan(counts, self._rows_max)[0][1]
-        group, self._slow = self._slow[:stop], self._slow[stop:]
-        future = self._thread.submit(self._work, group)
-        future.add_done_callback(partial(self._call_back, group))
+        stop = self.model.new_stop()
+        self._call = _Call(group, sum(map(self._rows_of, group)), self._now(), stop)
+        future = self._thread.submit(self._work_apart, group, stop)
+        future.add_done_callback(partial(self._call_back, self._call))
 
-    def _call_back(self, group: list[Exchange], future: Future[Work]) -> None:
+    def _shed(self) -> None:
+        """Turn away who has waited longest: their answers would be the latest, and make all others late."""
+        while self._slow_rows * self._pace_s > self._admission.wait_s:
+            exchange = self._slow.popleft()
+            self._slow_rows -= self._rows_of(exchange)
+            self._close_books(exchange, Unavailable("more requests come than this model can answer"))
+
+    def _next_group(self) -> list[Exchange]:
+        known = self._suspects.of(self.model.digest)
+        group: list[Exchange] = []
+        rows = 0
+        while self._slow:
+            exchange = self._slow[0]
+            alone = exchange.rows is None or bool(known and known.find(exchange.rows.data))
+            count = self._rows_of(exchange)
+            if group and (alone or rows + count > self._rows_max):
+                break
+            self._slow.popleft()
+            self._slow_rows -= count
+            if self._wanted(exchange):
+                group.append(exchange)
+                rows += count
+                if alone:
+                    break
+        return group
+
+    def _rows_of(self, exchange: Exchange) -> int:
+        return self._rows_max if exchange.rows is None else exchange.rows.count
+
+    def _call_back(self, call: _Call, future: Future[Work]) -> None:
         with suppress(RuntimeError):  # the loop is closed: the worker stopped without waiting any longer
-            self._loop.call_soon_threadsafe(self._deliver, group, future)
+            self._loop.call_soon_threadsafe(self._deliver, call, future)
 
-    def _deliver(self, group: list[Exchange], future: Future[Work]) -> None:
+    def _deliver(self, call: _Call, future: Future[Work]) -> None:
+        self._call = None
+        if call.giving_up is not None:
+            call.giving_up.cancel()
+        pace_s = (self._now() - call.began) / call.rows
+        self._pace_s += PACE_WEIGHT * (pace_s - self._pace_s)
+        self._admission.answer(len(call.group))
         try:
-            answers = self._observed(group, future.result())
+            answers = self._observed(call.group, future.result())
         except Exception as error:  # noqa: BLE001 - a fault of ours is still an answer to everybody in the group
-            answers = [error] * len(group)
+            answers = [error] * len(call.group)
         self._run_slow()
-        for exchange, answer in zip(group, answers, strict=True):
+        for exchange, answer in zip(call.group, answers, strict=True):
             if exchange.timer is not None:
-                exchange.timer.cancel()
-                exchange.timer = None
-                self._finish(exchange, answer)
+                self._close_books(exchange, answer)
 
     def _wanted(self, exchange: Exchange) -> bool:
         """Return whether somebody still waits for the answer; close the books on it otherwise."""
         if exchange.timer is None:
             return False
         if exchange.answered is None and not exchange.lane.variant.route.shadow:
-            exchange.timer.cancel()
-            exchange.timer = None
-            self._finish(exchange, TimedOut("the client went away"))
+            self._close_books(exchange, TimedOut("the client went away"))
             return False
         return True
 
-    def _expire(self, exchange: Exchange) -> None:
-        exchange.timer = None
-        self._finish(exchange, TimedOut("the deadline passed before the model answered"))
+    def _close_books(self, exchange: Exchange, answer: Answer) -> None:
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+            exchange.timer = None
+            self._finish(exchange, answer)
 
-    def _work(self, group: list[Exchange]) -> Work:
+    def _expire(self, exchange: Exchange) -> None:
+        self._close_books(exchange, TimedOut("the deadline passed before the model answered"))
+        call = self._call
+        if call is not None and call.giving_up is None and not any(one.timer for one in call.group):
+            call.stop.now()
+            call.giving_up = self._loop.call_later(STUCK_S, self._on_stuck)
+
+    def _work_apart(self, group: list[Exchange], stop: Stop) -> Work:
+        if self._own_flight is None:
+            self._own_flight = self._new_flight()
+        return self._work(group, self._own_flight, stop)
+
+    def _work(self, group: list[Exchange], flight: Flight, stop: Stop | None) -> Work:
         """Return the answers of a group; thread-safe, for it touches nothing but its arguments."""
-        if len(group) == 1 and group[0].rows is None:
+        suspect = None
+        if len(group) == 1:
+            rows = group[0].rows
             try:
-                requests = [group[0].lane.decode(group[0].body)]
+                requests = [group[0].lane.decode(group[0].body) if rows is None else rows]
             except Exception as error:  # noqa: BLE001 - it is the answer
                 return [error], 0.0, 0
+            known = self._suspects.of(self.model.digest)
+            if known is not None:
+                suspect = known.find(requests[0].data)
+            if suspect is not None and suspect.quarantined:
+                return [_quarantined(suspect.crashes)], 0.0, 0
         else:
             requests = [cast("Rows", exchange.rows) for exchange in group]  # undecoded ones come alone
+        data = join(requests)
+        flight.take_off(self._digest, [len(request.data) for request in requests], data)
         began = self._now()
-        results = run_together(self.model.run, requests, self._features)
+        run = self.model.run if stop is None else partial(self.model.run, stop=stop)
+        results = run_together(run, requests, data, self._features)
         seconds = self._now() - began
+        flight.land()
+        if suspect is not None and known is not None:
+            known.clear(suspect)
         answers: list[Answer] = []
         for exchange, result in zip(group, results, strict=True):
             if isinstance(result, Exception):
@@ -216,6 +294,32 @@ class Batcher:
             variant.inference.observe(seconds)
             variant.batch_rows.observe(rows)
         return answers
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call in the model's thread.
+
+    Args:
+        group: Who waits for it.
+        rows: How many it was given.
+        began: Monotonic seconds.
+        stop: Ends it, unless it is stuck between two nodes of the graph.
+        giving_up: Runs since it was told to stop.
+    """
+
+    group: list[Exchange]
+    rows: int
+    began: float
+    stop: Stop
+    giving_up: asyncio.TimerHandle | None = None
+
+
+def _quarantined(crashes: int) -> ModelFailed:
+    return ModelFailed(
+        f"this request was being answered when a worker died, {crashes} times; it is not run again",
+        hint="`modelport status` names it; deploy a version that can answer it",
+    )
 
 
 def _first_line(error: Exception) -> str:

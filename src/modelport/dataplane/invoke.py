@@ -72,6 +72,9 @@ class Invoker:
             if endpoint.waiting >= self._pending_max:
                 _overloaded(endpoint)
             lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
+            batcher = lane.batcher
+            if batcher.busy and not batcher.inline_rows_max and not batcher.admits():
+                _overloaded(endpoint)
             exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= INLINE_BODY_BYTES else None
         except ModelportError as error:
             self._refuse(exchange, ask, variant, error)
@@ -95,7 +98,7 @@ class Invoker:
         )
         endpoint.waiting += 1
         table.open += 1
-        lane.batcher.submit(exchange)
+        batcher.submit(exchange)
         if endpoint.shadows:
             table.open += 1  # the copies belong to the same table, even if the original is done before them
             self._loop.call_soon(self._ask_shadows, exchange, endpoint)

@@ -16,7 +16,8 @@ from typing import Literal
 
 import structlog
 
-from modelport.dataplane.batching import Batcher, Costs
+from modelport.dataplane.batching import Batcher
+from modelport.dataplane.costs import Costs
 from modelport.dataplane.threads import OneThread
 from modelport.domain.errors import ModelportError
 from modelport.domain.names import DIGEST
@@ -153,7 +154,7 @@ class Models:
             log.info(
                 "model.loaded",
                 digest=digest,
-                call_us=round(costs.fixed_s * 1e6, 1),
+                call_us=round(costs.seconds(1) * 1e6, 1),
                 executor=model.executor,
                 why=model.why,
             )

@@ -19,18 +19,22 @@ import uvloop
 
 from modelport import __version__
 from modelport.access.scopes import Scope
-from modelport.dataplane.batching import Batcher, Costs, measure_costs
+from modelport.dataplane.batching import Batcher
 from modelport.dataplane.capture import Capture
 from modelport.dataplane.config import WorkerConfig
+from modelport.dataplane.costs import Costs, measure_costs
 from modelport.dataplane.door import Door, Page
 from modelport.dataplane.feed_client import FeedClient
+from modelport.dataplane.flights import Flight
 from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
 from modelport.dataplane.protocols.invocations import Invocations
 from modelport.dataplane.replies import build, plain_error
 from modelport.dataplane.server import Server
 from modelport.dataplane.serving import Serving
+from modelport.dataplane.suspects import Suspects
 from modelport.dataplane.threads import any_at_work
+from modelport.dataplane.watchdog import Watchdog
 from modelport.domain.clock import Clock
 from modelport.runtime.model import LoadedModel
 from modelport.stores.artifacts.local import LocalArtifacts
@@ -63,6 +67,7 @@ def run_worker(
         on_ready: Called once, when the last activated table is loaded and requests are accepted.
     """
     configure_logs(config.settings.log_level, process=f"inference-{config.index}")
+    _limit_memory(config.settings.worker_memory_bytes_max)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
 
@@ -121,6 +126,9 @@ class Worker:
             allowed_hosts=config.allowed_hosts,
             authenticate=config.authenticate,
         )
+        self._suspects = Suspects(layout.suspects, layout.flights, clock)
+        self._flight = self._new_flight()
+        self._watchdog = Watchdog(loop, settings.hang_timeout_s)
         self.server = Server(settings, door.plan_for, door.wanted, clock, loop, self._count_refused)
 
     def stop(self) -> None:
@@ -134,14 +142,17 @@ class Worker:
         await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
+            self._suspects.look()
             gc.collect()
             gc.freeze()
             await self._serve(sockets, on_ready)
         for task in (starting, stopped):
             await _end(task)
         self.server.close()
+        self._watchdog.close()
         await asyncio.to_thread(self._capture.close)
         self._models.close()
+        self._flight.close()
         self._set_gauges()
         self._slot.close()
         log.info("worker.stopped", index=self._config.index)
@@ -158,6 +169,7 @@ class Worker:
             asyncio.create_task(self._flush()),
             asyncio.create_task(self.serving.try_marked(self.feed.report)),
         ]
+        self._watchdog.start()
         on_ready()
         log.info("worker.ready", index=self._config.index, revision=self.serving.revision)
         await self._stopping.wait()
@@ -181,6 +193,7 @@ class Worker:
         while True:
             self._set_gauges()
             self._slot.flush()
+            self._suspects.look()
             await asyncio.sleep(FLUSH_S)
 
     def _set_gauges(self) -> None:
@@ -201,7 +214,19 @@ class Worker:
             loop=self._loop,
             now=self._clock.monotonic,
             finish=self._invoker.finish,
+            suspects=self._suspects,
+            flight=self._flight,
+            new_flight=self._new_flight,
+            on_stuck=self._give_up,
         )
+
+    def _new_flight(self) -> Flight:
+        return Flight(self._config.settings.layout.flights, f"inference-{self._config.index}")
+
+    def _give_up(self) -> None:
+        """Make room for a worker without a call that never ends."""
+        log.error("worker.stuck", index=self._config.index)
+        self.stop()
 
     def _count_refused(self, status: int) -> None:
         self._slot.series(metrics.HTTP_REFUSED, str(status)).add()
@@ -218,6 +243,16 @@ class Worker:
         self._slot.flush()
         totals = read_totals(self._config.settings.layout.metrics)
         return build(200, prometheus.render(totals, __version__), prometheus.CONTENT_TYPE)
+
+
+def _limit_memory(bytes_max: int) -> None:
+    """Let a call that asks for too much fail, instead of the machine."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = bytes_max or machine * 3 // 4
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
+    )
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

@@ -86,6 +86,8 @@ class Number:
         single: The tensor is float32.
         chain: How it comes from one raw feature, None where it comes from several.
         limits: For a column that comes from several: while each of these is finite, so is the column.
+        made_of: The column that one operation made this one of, in the same type, and the operation; None
+            where it was made in another way.
     """
 
     tensor: str
@@ -93,6 +95,7 @@ class Number:
     single: bool = False
     chain: Chain | None = None
     limits: tuple[Chain, ...] = ()
+    made_of: tuple[Number, Operation] | None = None
 
     def then(self, tensor: str, place: int, single: bool, *operations: Operation) -> Number:  # noqa: FBT001 - in the order of the fields
         """Return the column that operations have made of this one."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from modelport.formats.blocks import Block, Coded, Codes, Column, Number
-from modelport.formats.elementwise import DOUBLE, SINGLE, Operation
+from modelport.formats.elementwise import DOUBLE, DOUBLES_AT_ONCE, PACKED, SINGLE, SINGLES_AT_ONCE, Operation
 from modelport.formats.graph import MATRIX, ML, Graph, array_tensor
 
 Floats = NDArray[np.float64]
@@ -149,21 +149,20 @@ class Body:
         numbers = [index for index, column in enumerate(columns) if isinstance(column, Number)]
         if numbers:
             tensor, places = self.collect([columns[index] for index in numbers], single=block.single)
-            if operation.kind not in {SINGLE, DOUBLE}:
+            changes = operation.kind not in {SINGLE, DOUBLE}
+            if changes:
                 inverse = np.argsort(places)  # the constants in the order of the tensor
                 taken = operation.take([numbers[index] for index in inverse])
-                tensor = self._register(
-                    taken.write(self.graph, tensor, single=block.single), len(set(places))
-                )
+                tensor = self._written(tensor, taken, single=block.single)
             for index, place in zip(numbers, places, strict=True):
                 column = columns[index]
                 assert isinstance(column, Number)  # noqa: S101 - picked so above
-                steps = []
-                if column.single != block.single:
-                    steps.append(Operation(SINGLE if block.single else DOUBLE))
-                if operation.kind not in {SINGLE, DOUBLE}:
-                    steps.append(operation.at(index))
-                columns[index] = column.then(tensor, place, block.single, *steps)
+                cast = (
+                    [] if column.single == block.single else [Operation(SINGLE if block.single else DOUBLE)]
+                )
+                steps = [*cast, operation.at(index)] if changes else cast
+                made = column.then(tensor, place, block.single, *steps)
+                columns[index] = replace(made, made_of=(column, steps[0])) if changes and not cast else made
         for index, column in enumerate(columns):
             if isinstance(column, Coded):
                 table = column.numbers(single=block.single)
@@ -172,6 +171,15 @@ class Body:
                         table = operation.at(index).compute(table)
                 columns[index] = Coded(column.codes, table)
         return replace(block, columns=tuple(columns))
+
+    def _written(self, tensor: str, operation: Operation, *, single: bool) -> str:
+        """Write an operation on a tensor whose rows are whole packs, see `elementwise.PACKED`."""
+        width = self._widths[tensor]
+        lacking = -width % (SINGLES_AT_ONCE if single else DOUBLES_AT_ONCE)
+        if operation.kind in PACKED and lacking:
+            width += lacking
+            tensor = self.graph.columns(tensor, [*range(width - lacking), *[0] * lacking])
+        return self._register(operation.write(self.graph, tensor, single=single), width)
 
     def _picked(self, tensor: str, places: list[int], *, exact: bool) -> _Collected:
         width = self._widths[tensor]

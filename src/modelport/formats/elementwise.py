@@ -185,6 +185,12 @@ KINDS: dict[str, Kind] = {
 RISING = {"clip", "sqrt", "exp", "expm1", "log", "log1p", "log2", "log10", "floor", "ceil", "sign", "cube"}
 PARTIAL = {"sqrt", "log", "log1p", "log2", "log10"}
 """Kinds that have no result for some numbers."""
+PACKED = {"exp", "expm1", "log", "log1p", "log2", "log10"}
+"""Kinds of which ONNX Runtime computes several numbers at once and the last few in another way.
+
+Only a row of a whole number of packs has the same bits wherever it stands in a batch.
+"""
+DOUBLES_AT_ONCE, SINGLES_AT_ONCE = 2, 4  # 16 bytes: what its builds for x86-64 and ARM64 take
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,11 @@ class Graph:
         """Return some columns of a matrix `[N, w]` as `[N, len(places)]`."""
         return self.add("Gather", tensor, self.constant(places, np.int64), axis=1)
 
+    def first(self, tensor: str, count: int) -> str:
+        """Return the first columns of a matrix `[N, w]` as `[N, count]`."""
+        start, end, axis = (self.constant([place], np.int64) for place in (0, count, 1))
+        return self.add("Slice", tensor, start, end, axis)
+
     def vector(self, tensor: str, place: int) -> str:
         """Return one column of a matrix `[N, w]` as `[N]`."""
         return self.add("Gather", tensor, self.constant(np.int64(place)), axis=1)

@@ -39,23 +39,25 @@ def plan(counts: Sequence[int], rows_max: int) -> list[tuple[int, int]]:
     return groups
 
 
-def join(requests: Sequence[Rows], features: int) -> NDArray[np.float64]:
-    """Return one float64 `[sum of counts, features]` matrix; a single request is not copied."""
+def join(requests: Sequence[Rows]) -> bytes | memoryview:
+    """Return the rows of all requests, one after the other; those of a single one are not copied."""
     if len(requests) == 1:
-        data: bytes | memoryview = requests[0].data
-    else:
-        data = b"".join([request.data for request in requests])
-    return np.frombuffer(data, np.float64).reshape(-1, features)
+        return requests[0].data
+    return b"".join([request.data for request in requests])
 
 
 def run_together(
-    run: Callable[[NDArray[np.float64]], Outputs], requests: Sequence[Rows], features: int
+    run: Callable[[NDArray[np.float64]], Outputs],
+    requests: Sequence[Rows],
+    data: bytes | memoryview,
+    features: int,
 ) -> list[tuple[Outputs, int, int] | Exception]:
     """Run several requests as one, so that a failure of one stays its own.
 
     Args:
         run: The model's run.
         requests: The decoded requests, at least one.
+        data: From `join`.
         features: Columns of the matrix.
 
     Returns:
@@ -63,11 +65,11 @@ def run_together(
         exception its own rows raise.
     """
     try:
-        outputs = run(join(requests, features))
+        outputs = run(np.frombuffer(data, np.float64).reshape(-1, features))
     except Exception as error:  # noqa: BLE001 - whatever the graph raises is the answer to that request
         if len(requests) == 1:
             return [error]
-        return [run_together(run, [request], features)[0] for request in requests]
+        return [run_together(run, [request], request.data, features)[0] for request in requests]
     answers: list[tuple[Outputs, int, int] | Exception] = []
     start = 0
     for request in requests:

@@ -132,6 +132,24 @@ class Cell:
             return float(round(middle)) if self.kind is Kind.INTEGER else middle
         return min(max(0.0, feature.lower), feature.upper)
 
+    def ordinary(self, share: float) -> float:
+        """Return a number that requests may hold, for rows that differ.
+
+        Args:
+            share: Where in the range that was seen, or which of the codes; in [0, 1).
+        """
+        feature = self.feature
+        if not self.used:
+            return UNUSED
+        if self.codes is not None:
+            return float(int(share * len(feature.vocabulary or ())))
+        if feature.type is FeatureType.BOOL:
+            return float(share >= 0.5)
+        if feature.seen_min is None or feature.seen_max is None:
+            return self.plain()
+        value = feature.seen_min + share * (feature.seen_max - feature.seen_min)
+        return float(round(value)) if self.kind is Kind.INTEGER else value
+
     # ---- one value
 
     def from_json(self, value: Any) -> float:

@@ -13,7 +13,7 @@ from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Signature, Task
 from modelport.runtime.cells import Cell, cells_of
 from modelport.runtime.outputs import Outputs
-from modelport.runtime.session import Run, Session
+from modelport.runtime.session import Run, Session, Stop
 from modelport.wire import manifest as bundle
 from modelport.wire.signature import decode_signature
 
@@ -110,16 +110,21 @@ class LoadedModel:
         """Columns of the matrix."""
         return self._session.features
 
-    def run(self, matrix: NDArray[np.float64]) -> Outputs:
+    def new_stop(self) -> Stop:
+        """Return what ends one `run` from another thread."""
+        return Stop()
+
+    def run(self, matrix: NDArray[np.float64], stop: Stop | None = None) -> Outputs:
         """Answer N rows.
 
         Args:
             matrix: float64 `[N, features]`, C-contiguous, coded as `domain/signature.py` describes.
+            stop: Ends the call from another thread; None: nothing does.
 
         Returns:
             One answer per row, in order.
         """
-        found = self._run(self._names, matrix)
+        found = self._run(self._names, matrix, stop)
         if not self._classifies:
             return Outputs(predictions=found[0])
         return Outputs(found[0], found[1] if len(found) > 1 else None)
@@ -138,6 +143,21 @@ class LoadedModel:
     def encoder_for(self, accept: str | None) -> Encoder:
         """Return the reply writer for this Accept header. See `codecs.Codecs`."""
         return self._codecs.encoder_for(accept)
+
+    def ordinary_rows(self, count: int) -> NDArray[np.float64]:
+        """Return rows as requests have them, all different, always the same ones.
+
+        Args:
+            count: How many.
+
+        Returns:
+            float64 `[count, features]`, within the ranges and codes that the signature knows.
+        """
+        shares = np.random.default_rng(0).random((count, self.features))
+        columns = cells_of(self.signature)
+        return np.array(
+            [[c.ordinary(s) for c, s in zip(columns, row, strict=True)] for row in shares.tolist()]
+        )
 
     def warm_up(self, matrix: NDArray[np.float64] | None = None) -> None:
         """Run the model and its JSON codec once, so that the first request pays for nothing lazy.

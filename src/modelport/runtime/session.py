@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,37 @@ from modelport.domain.errors import InvalidInput
 
 MATRIX = "matrix"  # the serving graph's only input
 LOG_ERRORS_ONLY = 3  # onnxruntime's severity scale: 2 is warning
-Run = Callable[[Sequence[str], NDArray[np.float64]], list[NDArray[Any]]]
-"""What an executor is to a model: names of outputs and a matrix in, one array for each name out."""
+RawRun = Callable[[Sequence[str], dict[str, NDArray[np.float64]], Any], list[Any]]
 
-RawRun = Callable[[Sequence[str], dict[str, NDArray[np.float64]], None], list[Any]]
+
+class Stop:
+    """Ends a call from another thread: between two nodes of the graph, not within one."""
+
+    __slots__ = ("options",)
+
+    def __init__(self) -> None:
+        import onnxruntime
+
+        self.options = onnxruntime.RunOptions()
+
+    def now(self) -> None:
+        """Let the call that was given this fail."""
+        self.options.terminate = True
+
+    @property
+    def asked(self) -> bool:
+        """Return whether the call is to end."""
+        return bool(self.options.terminate)
+
+
+class Run(Protocol):
+    """What an executor is to a model."""
+
+    def __call__(
+        self, names: Sequence[str], matrix: NDArray[np.float64], stop: Stop | None = None
+    ) -> list[NDArray[Any]]:
+        """Return one array for each name; see `Session.run`."""
+        ...
 
 
 class Session:
@@ -67,17 +94,20 @@ class Session:
         self._takes = takes
         self._raw: RawRun = _raw_run(session)
 
-    def run(self, names: Sequence[str], matrix: NDArray[np.float64]) -> list[NDArray[Any]]:
+    def run(
+        self, names: Sequence[str], matrix: NDArray[np.float64], stop: Stop | None = None
+    ) -> list[NDArray[Any]]:
         """Run the graph.
 
         Args:
             names: Outputs wanted.
             matrix: float64 `[N, features]`, C-contiguous.
+            stop: Ends the call from another thread; None: nothing does.
 
         Returns:
             One array per name.
         """
-        return self._raw(names, {self._takes: matrix}, None)
+        return self._raw(names, {self._takes: matrix}, None if stop is None else stop.options)
 
 
 def _raw_run(session: Any) -> RawRun:

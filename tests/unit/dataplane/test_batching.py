@@ -4,35 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import tempfile
 import threading
 import time
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from modelport.dataplane.batching import INLINE_S, Batcher, Costs, measure_costs
+from modelport.dataplane.batching import Batcher
+from modelport.dataplane.costs import INLINE_S, line
 from modelport.dataplane.exchange import Exchange, Plan
-from modelport.domain.errors import InvalidInput, ModelFailed, TimedOut
+from modelport.dataplane.flights import Flight
+from modelport.dataplane.suspects import Suspects
+from modelport.domain.clock import SystemClock
+from modelport.domain.errors import InvalidInput, ModelFailed, TimedOut, Unavailable
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
 from modelport.telemetry import metrics
 from modelport.telemetry.metrics import METRICS
 from modelport.telemetry.slots import Series
 
-QUICK, SLOW = Costs(1e-6, 1e-6), Costs(1.0, 0.0)
+QUICK, SLOW = line(1e-6, 1e-6), line(1.0, 0.0)
 
 
 class Model:
     """Doubles its one feature; refuses 13, and waits at a gate when it has one."""
 
     features = 1
+    digest = "ab" * 32
 
     def __init__(self, gate=None):
         self.gate = gate
         self.calls = []
+        self.stops = []
 
-    def run(self, matrix):
+    def new_stop(self):
+        self.stops.append(SimpleNamespace(asked=False))
+        return SimpleNamespace(now=partial(setattr, self.stops[-1], "asked", True))
+
+    def run(self, matrix, stop=None):
         if self.gate is not None:
             assert self.gate.wait(10)
         self.calls.append((len(matrix), threading.current_thread().name))
@@ -44,12 +56,24 @@ class Model:
 class Desk:
     """A batcher, and what came of each exchange."""
 
-    def __init__(self, model, costs, rows_max=256):
+    def __init__(self, model, costs, rows_max=256, home=None):
         self.finished = {}
         self.news = asyncio.Event()
         self.loop = asyncio.get_running_loop()
+        home = home or Path(tempfile.mkdtemp())
+        self.suspects = Suspects(home / "suspects", home / "flights", SystemClock())
+        self.stuck = asyncio.Event()
         self.batcher = Batcher(
-            model, costs, rows_max=rows_max, loop=self.loop, now=time.monotonic, finish=self.finish
+            model,
+            costs,
+            rows_max=rows_max,
+            loop=self.loop,
+            now=time.monotonic,
+            finish=self.finish,
+            suspects=self.suspects,
+            flight=Flight(home / "flights", "loop"),
+            new_flight=lambda: Flight(home / "flights", "model"),
+            on_stuck=self.stuck.set,
         )
         self.variant = SimpleNamespace(
             inference=Series(("", ()), METRICS[metrics.INFERENCE_DURATION]),
@@ -133,7 +157,7 @@ def test_a_failing_row_fails_its_own_request_only():
     run(story)
 
 
-@pytest.mark.parametrize(("costs", "inline"), [(QUICK, True), (SLOW, False), (Costs(0.0, INLINE_S), True)])
+@pytest.mark.parametrize(("costs", "inline"), [(QUICK, True), (SLOW, False), (line(0.0, INLINE_S), True)])
 def test_long_calls_leave_the_loop(costs, inline):
     async def story():
         model = Model()
@@ -148,7 +172,7 @@ def test_long_calls_leave_the_loop(costs, inline):
 def test_many_rows_leave_the_loop_where_few_do_not():
     async def story():
         model = Model()
-        desk = Desk(model, Costs(0.0, INLINE_S / 10))
+        desk = Desk(model, line(0.0, INLINE_S / 10))
         desk.submit(b"1 " * 11)
         desk.submit(b"1")
         await desk.wait(2)
@@ -224,15 +248,100 @@ def test_work_for_a_client_that_went_is_dropped():
     run(story)
 
 
-def test_costs_are_measured_and_a_model_that_dislikes_zeros_is_kept_off_the_loop():
-    ticks = iter([0.0, 1e-3] * 5 + [0.0, 64e-3] * 5)
-    costs = measure_costs(Model(), lambda: next(ticks))
-    assert costs.row_s == pytest.approx(1e-3)
-    assert costs.fixed_s == pytest.approx(0.0, abs=1e-9)
+def test_a_call_that_nobody_waits_for_is_told_to_stop_and_then_given_up(monkeypatch):
+    monkeypatch.setattr("modelport.dataplane.batching.STUCK_S", 0.05)
 
-    def refuse(matrix):
-        raise ValueError(len(matrix))
+    async def story():
+        gate = threading.Event()
+        model = Model(gate)
+        desk = Desk(model, SLOW)
+        first, second = desk.submit(b"1", deadline_s=0.02), desk.submit(b"2", deadline_s=0.05)
+        async with asyncio.timeout(10):
+            await desk.stuck.wait()
+        assert isinstance(desk.finished[first], TimedOut)
+        assert isinstance(desk.finished[second], TimedOut)
+        assert [stop.asked for stop in model.stops] == [True]
+        gate.set()
+        await asyncio.sleep(0)
 
-    odd = SimpleNamespace(features=1, run=refuse)
-    assert measure_costs(odd, time.monotonic).rows_within(INLINE_S) == 0
-    assert np.isfinite(costs.rows_within(0.01))
+    run(story)
+
+
+def test_what_expired_before_it_was_asked_is_not_run_on_the_loop():
+    async def story():
+        model = Model()
+        desk = Desk(model, QUICK)
+        late, in_time = desk.submit(b"1", deadline_s=0.0), desk.submit(b"2")
+        await desk.wait(2)
+        assert isinstance(desk.finished[late], TimedOut)
+        assert desk.finished[in_time] == b"[4.0]"
+        assert [rows for rows, _ in model.calls] == [1]
+
+    run(story)
+
+
+def crashed(home, *values, alone=False):
+    """Leave the record of a process that died while these requests shared a call."""
+    folder = home / "flights"
+    folder.mkdir(parents=True, exist_ok=True)
+    for group in [[value] for value in values] if alone else [values]:
+        flight = Flight(folder, "dead")
+        data = b"".join(struct.pack("<d", value) for value in group)
+        flight.take_off(bytes.fromhex(Model.digest), [8] * len(group), data)
+        flight._map.close()
+
+
+def test_a_suspect_runs_alone_and_is_innocent_when_it_comes_back(tmp_path):
+    async def story():
+        crashed(tmp_path, 1.0, 2.0)
+        model = Model()
+        desk = Desk(model, QUICK, home=tmp_path)
+        desk.suspects.look()
+        exchanges = [desk.submit(b"%d" % n) for n in (1, 2, 3, 4)]
+        await desk.wait(4)
+        assert sorted(rows for rows, _ in model.calls) == [1, 1, 2]
+        assert [desk.finished[each] for each in exchanges] == [b"[2.0]", b"[4.0]", b"[6.0]", b"[8.0]"]
+        assert desk.suspects.of(Model.digest) is None
+
+    run(story)
+
+
+@pytest.mark.parametrize("costs", [QUICK, SLOW])
+@pytest.mark.parametrize("decoded", [True, False])
+def test_who_was_alone_at_a_second_crash_is_not_run_again(tmp_path, costs, decoded):
+    async def story():
+        model = Model()
+        desk = Desk(model, costs, home=tmp_path)
+        crashed(tmp_path, 1.0, 2.0)
+        desk.suspects.look()
+        crashed(tmp_path, 2.0, alone=True)
+        desk.suspects.look()
+        exchanges = [desk.submit(b"%d" % n, decoded=decoded) for n in (1, 2, 3)]
+        await desk.wait(3)
+        innocent, culprit, neighbour = (desk.finished[each] for each in exchanges)
+        assert (innocent, neighbour) == (b"[2.0]", b"[6.0]")
+        assert isinstance(culprit, ModelFailed)
+        assert "2 times; it is not run again" in culprit.message
+        assert all(rows == 1 for rows, _ in model.calls)
+
+    run(story)
+
+
+def test_in_overload_a_queue_is_kept_short_and_the_rest_is_turned_away():
+    async def story():
+        gate = threading.Event()
+        model = Model(gate)
+        desk = Desk(model, line(0.0, 0.01))
+        desk.submit(b"0")
+        await asyncio.sleep(0.01)
+        admission = desk.batcher._admission
+        admission.overloaded = True
+        queued = [desk.submit(b"1") for _ in range(40)]
+        assert not desk.batcher.admits()
+        gate.set()
+        await desk.wait(41)
+        refused = [each for each in queued if isinstance(desk.finished[each], Unavailable)]
+        assert len(refused) >= 40 - admission.wait_s / 0.01 - 2
+        assert queued[-1] not in refused
+
+    run(story)

@@ -34,7 +34,8 @@ def test_a_shared_run_answers_as_runs_alone() -> None:
     model = LoadedModel(matrix_signature(5), linear_classifier(5))
     rng = np.random.default_rng(1)
     blocks = [rng.normal(size=(count, 5)) for count in (1, 7, 2, 1)]
-    answers = run_together(model.run, requests_of(*blocks), 5)
+    requests = requests_of(*blocks)
+    answers = run_together(model.run, requests, join(requests), 5)
     encoder = model.encoder_for(None)
     for block, answer in zip(blocks, answers, strict=True):
         assert not isinstance(answer, Exception)
@@ -47,7 +48,8 @@ def test_a_request_that_fails_leaves_its_neighbours_their_answers() -> None:
             raise ArithmeticError("negative")
         return Outputs(predictions=matrix * 2)
 
-    answers = run_together(run, requests_of(np.array([[1.0]]), np.array([[-1.0]]), np.array([[3.0]])), 1)
+    requests = requests_of(np.array([[1.0]]), np.array([[-1.0]]), np.array([[3.0]]))
+    answers = run_together(run, requests, join(requests), 1)
     assert isinstance(answers[1], ArithmeticError)
     for answer, expected in ((answers[0], 2.0), (answers[2], 6.0)):
         assert not isinstance(answer, Exception)
@@ -57,4 +59,4 @@ def test_a_request_that_fails_leaves_its_neighbours_their_answers() -> None:
 
 def test_a_single_request_is_not_copied() -> None:
     request = Rows(np.arange(6.0).tobytes(), 3)
-    assert np.shares_memory(join([request], 2), request.matrix())
+    assert join([request]) is request.data

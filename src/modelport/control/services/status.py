@@ -13,8 +13,10 @@ from modelport.domain.endpoint import Endpoint, EndpointStatus
 from modelport.domain.errors import Corrupted
 from modelport.domain.planning.rollout import WorkerView
 from modelport.domain.resource import Kind
+from modelport.domain.routes import RouteTable
 from modelport.settings import HomeLayout
 from modelport.stores.records.records import Records
+from modelport.wire.suspects import read_suspects
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,23 @@ class Unsettled:
 
 
 @dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A request that is not run any more, since workers died of it.
+
+    Args:
+        endpoints: Which serve the model that cannot answer it.
+        model_version: The version it was sent to.
+        request: SHA-256 of the length and the beginning of its rows, in hex.
+        crashes: How many workers it was in when they died.
+    """
+
+    endpoints: tuple[str, ...]
+    model_version: str
+    request: str
+    crashes: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlatformStatus:
     """The platform at one moment.
 
@@ -47,6 +66,7 @@ class PlatformStatus:
         workers_expected: How many there should be.
         active_revision: The route table that serves; 0: none yet.
         unsettled: What is not as it was wished.
+        quarantined: Requests that workers died of.
     """
 
     version: str
@@ -57,6 +77,7 @@ class PlatformStatus:
     workers_expected: int
     active_revision: int
     unsettled: tuple[Unsettled, ...]
+    quarantined: tuple[Quarantined, ...]
 
 
 class Status:
@@ -67,7 +88,7 @@ class Status:
         layout: Where the supervisor leaves its files.
         workers: Returns what the feed knows.
         workers_expected: How many inference workers there should be.
-        active_revision: Returns the revision that serves.
+        routes: Returns the table that serves.
     """
 
     def __init__(
@@ -77,13 +98,13 @@ class Status:
         *,
         workers: Callable[[], Sequence[WorkerView]],
         workers_expected: int,
-        active_revision: Callable[[], int],
+        routes: Callable[[], RouteTable],
     ) -> None:
         self._records = records
         self._layout = layout
         self._workers = workers
         self._workers_expected = workers_expected
-        self._active_revision = active_revision
+        self._routes = routes
 
     def read(self) -> PlatformStatus:
         """Return the platform as it is now."""
@@ -95,9 +116,28 @@ class Status:
             processes=_read_json(self._layout.processes_file),
             workers=tuple(self._workers()),
             workers_expected=self._workers_expected,
-            active_revision=self._active_revision(),
+            active_revision=self._routes().revision,
             unsettled=tuple(self._unsettled()),
+            quarantined=tuple(self._quarantined()),
         )
+
+    def _quarantined(self) -> list[Quarantined]:
+        suspects = [one for one in read_suspects(self._layout.suspects) if one.quarantined]
+        if not suspects:
+            return []
+        routes = self._routes()
+        found = []
+        for suspect in sorted(suspects, key=lambda one: one.at):
+            places = [
+                (endpoint.endpoint, variant.model_version)
+                for endpoint in routes.endpoints
+                for variant in endpoint.variants
+                if variant.digest == suspect.model
+            ]
+            if places:  # a model that no longer serves cannot be harmed
+                endpoints = tuple(sorted({endpoint for endpoint, _ in places}))
+                found.append(Quarantined(endpoints, places[0][1], suspect.request, suspect.crashes))
+        return found
 
     def _unsettled(self) -> list[Unsettled]:
         found = []

@@ -11,7 +11,7 @@ from modelport.domain.errors import ConversionFailed
 from modelport.formats.blocks import Block
 from modelport.formats.emission import Emission
 from modelport.formats.ensemble import add_trees, constant_tree
-from modelport.formats.probabilities import of_two
+from modelport.formats.probabilities import against_zero, evened, label_of, softmax
 from modelport.formats.scikit.trees import all_splits, tree_of
 from modelport.formats.scikit.walk import Walk
 from modelport.formats.tree_input import prepare
@@ -42,9 +42,9 @@ def convert_boosting(walk: Walk, model: Any, block: Block, where: str) -> Emissi
         return replace(emission, predictions=raw)
     if not hasattr(model, "predict_proba"):
         raise ConversionFailed(f"{where} has the loss {model.loss!r}, which gives no probabilities")
+    spread = evened(width)
     if width == 1:
-        factor = 2.0 if model.loss == "exponential" else 1.0
-        label, probabilities = of_two(walk.graph, raw, factor=factor, tie=1)
-    else:
-        label, probabilities = walk.graph.argmax(raw), walk.graph.add("Softmax", raw, axis=1)
-    return replace(emission, label=label, probabilities=probabilities)
+        spread = against_zero(2.0 if model.loss == "exponential" else 1.0)
+    sums = spread.write(walk.graph, raw)
+    label = label_of(walk.graph, sums, tie=1 if width == 1 else 0)
+    return replace(emission, label=label, probabilities=softmax(walk.graph, sums, max(2, width)))

@@ -12,7 +12,7 @@ from modelport.domain.errors import ConversionFailed
 from modelport.formats.blocks import Block
 from modelport.formats.emission import Emission
 from modelport.formats.ensemble import Tree, add_trees, constant_tree
-from modelport.formats.probabilities import of_two
+from modelport.formats.probabilities import against_zero, evened, exponential, label_of, softmax
 from modelport.formats.scikit.walk import Walk
 from modelport.formats.tree_input import prepare
 
@@ -35,14 +35,13 @@ def convert_histogram(walk: Walk, model: Any, block: Block, where: str) -> Emiss
     emission = Emission("boosting", splits=given.splits, seen=given.chains, limits=given.limits)
     graph = walk.graph
     if hasattr(model, "classes_"):
-        if len(start) == 1:
-            label, table = of_two(graph, raw)
-        else:
-            label, table = graph.argmax(raw), graph.add("Softmax", raw, axis=1)
+        spread = against_zero() if len(start) == 1 else evened(len(start))
+        sums = spread.write(graph, raw)
+        label, table = label_of(graph, sums), softmax(graph, sums, max(2, len(start)))
         return replace(emission, label=label, probabilities=table)
     link = type(model._loss.link).__name__  # noqa: SLF001 - it follows from the loss there
     if link == "LogLink":
-        return replace(emission, family="boosting-log", predictions=graph.add("Exp", raw))
+        return replace(emission, family="boosting-log", predictions=exponential(graph, raw))
     if link != "IdentityLink":
         raise ConversionFailed(
             f"{where} has the loss {model.loss!r} with the link {link}, which is not known"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.signature import Feature, Signature
-from modelport.runtime.session import MATRIX, Run, Session
+from modelport.runtime.session import MATRIX, Run, Session, Stop
 from modelport.runtime.trees.ensemble import Cut, NotTaken, cut
 from modelport.runtime.trees.finishing import Ending, recognise
 from modelport.runtime.trees.layout import Finish
@@ -98,8 +98,8 @@ def _by_the_clock(run: Run, whole: Run, gains: Sequence[float]) -> Choice:
         return Choice(run, TREES, why)
     most = most if most < SIZES[-1] else np.iinfo(np.int64).max
 
-    def by_size(names: Sequence[str], matrix: Matrix) -> list[NDArray[Any]]:
-        return run(names, matrix) if fewest <= len(matrix) <= most else whole(names, matrix)
+    def by_size(names: Sequence[str], matrix: Matrix, stop: Stop | None = None) -> list[NDArray[Any]]:
+        return (run if fewest <= len(matrix) <= most else whole)(names, matrix, stop)
 
     return Choice(by_size, TREES, why)
 

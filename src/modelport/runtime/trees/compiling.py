@@ -30,7 +30,7 @@ def compile_kernel() -> tuple[bytes, str]:
         import llvmlite
         from llvmlite import binding
 
-        from modelport.runtime.trees.kernel import NAME, build_module
+        from modelport.runtime.trees.kernel import NAME, build_kernel
     except ImportError as error:
         raise ModelportError(
             f"the kernel for trees is compiled with llvmlite, which is not installed: {error}",
@@ -42,7 +42,7 @@ def compile_kernel() -> tuple[bytes, str]:
     triple = TRIPLES[processor]
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    module = binding.parse_assembly(str(build_module(triple)))
+    module = binding.parse_assembly(build_kernel(triple))
     module.verify()
     machine = binding.Target.from_triple(triple).create_target_machine(
         cpu=processor, features="", opt=3, reloc="pic", codemodel="small"

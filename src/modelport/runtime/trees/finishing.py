@@ -27,11 +27,13 @@ class Ending:
         finish: What it does with the sums.
         scale: What it does it with.
         tie: The label of a binary sum of 0.
+        pairs: A softmax adds the numbers at even and at odd places apart.
     """
 
     finish: Finish
     scale: float = 1.0
     tie: int = 0
+    pairs: bool = False
 
 
 def recognise(graph: OnnxGraph, cut: Cut) -> Ending | None:
@@ -41,10 +43,12 @@ def recognise(graph: OnnxGraph, cut: Cut) -> Ending | None:
         if cut.sums == PREDICTIONS and not cut.after:
             return Ending(Finish.SUMS)
         mean = _divided(graph, made.get(PREDICTIONS), cut.sums)
-        return None if mean is None or len(cut.after) != 1 else Ending(Finish.MEAN, mean)
+        if mean is not None and len(cut.after) == 1:
+            return Ending(Finish.MEAN, mean)
+        return _exponential(graph, cut, made)
     if set(graph.outputs) != {LABEL, PROBABILITIES}:
         return None
-    return _forest(graph, cut, made) or _logistic(graph, cut, made)
+    return _forest(graph, cut, made) or _logistic(graph, cut, made) or _softmax(graph, cut, made)
 
 
 def _forest(graph: OnnxGraph, cut: Cut, made: Mapping[str, Node]) -> Ending | None:
@@ -72,6 +76,77 @@ def _logistic(graph: OnnxGraph, cut: Cut, made: Mapping[str, Node]) -> Ending | 
         if _is_argmax(made.get(LABEL), pair.outputs[0], tie=tie):
             return Ending(Finish.LOGISTIC, float(factors[0, 1]), tie)
     return None
+
+
+def _softmax(graph: OnnxGraph, cut: Cut, made: Mapping[str, Node]) -> Ending | None:
+    """The softmax of the sums, padded to an even number of columns (`formats/probabilities.py`)."""
+    shares = made.get(PROBABILITIES)
+    nodes = 2
+    if shares is not None and shares.op == "Slice":
+        if not _keeps_first(graph, shares, cut.ensemble.outputs if cut.ensemble.table is None else 0):
+            return None
+        shares, nodes = made.get(shares.inputs[0]), nodes + 1
+    if shares is None:
+        return None
+    columns, pairs = _shared(graph, made, shares)
+    nodes += 0 if pairs else 3
+    if columns is None or not _is_argmax(made.get(LABEL), columns, tie=0):
+        return None
+    if columns != cut.sums:
+        pad = made.get(columns)
+        if pad is None or pad.op != "Pad" or pad.inputs[0] != cut.sums or not _pads_one(graph, pad):
+            return None
+        nodes += 1
+    return Ending(Finish.SOFTMAX, pairs=pairs) if len(cut.after) == nodes else None
+
+
+def _shared(graph: OnnxGraph, made: Mapping[str, Node], shares: Node) -> tuple[str | None, bool]:
+    """Return the columns of a softmax, and whether ONNX Runtime's own, which adds in pairs, computes it."""
+    if shares.op == "Softmax" and shares.integer("axis", -1) in {1, -1}:
+        return shares.inputs[0], True
+    power = made.get(shares.inputs[0]) if shares.op == "LpNormalization" else None
+    if power is None or shares.integer("p", 2) != 1 or shares.integer("axis", -1) not in {1, -1}:
+        return None, False
+    less = made.get(power.inputs[0]) if power.op == "Exp" else None
+    largest = made.get(less.inputs[1]) if less is not None and less.op == "Sub" else None
+    if less is None or largest is None or largest.op != "ReduceMax" or largest.inputs[0] != less.inputs[0]:
+        return None, False
+    if _places(graph, largest, 1) != [1] or largest.integer("keepdims", 1) != 1:
+        return None, False
+    return less.inputs[0], False
+
+
+def _exponential(graph: OnnxGraph, cut: Cut, made: Mapping[str, Node]) -> Ending | None:
+    """The exponential of the one sum, computed twice for the sake of a pair."""
+    first = made.get(PREDICTIONS)
+    power = made.get(first.inputs[0]) if first is not None and first.op == "Slice" else None
+    pair = made.get(power.inputs[0]) if power is not None and power.op == "Exp" else None
+    if first is None or pair is None or pair.op != "MatMul" or pair.inputs[0] != cut.sums:
+        return None
+    factors = _numbers(graph, pair.inputs[1])
+    same = factors is not None and factors.tolist() == [[1.0, 1.0]]
+    return Ending(Finish.EXPONENTIAL) if same and _keeps_first(graph, first, 1) and len(made) == 3 else None
+
+
+def _keeps_first(graph: OnnxGraph, node: Node, count: int) -> bool:
+    """Return whether a Slice keeps the first columns."""
+    return [_places(graph, node, place) for place in (1, 2, 3)] == [[0], [count], [1]] and len(
+        node.inputs
+    ) == 4
+
+
+def _pads_one(graph: OnnxGraph, node: Node) -> bool:
+    """Return whether a Pad adds one column of -∞."""
+    value = _numbers(graph, node.inputs[2]) if len(node.inputs) == 3 else None
+    return (
+        _places(graph, node, 1) == [0, 0, 0, 1] and value is not None and value.ravel().tolist() == [-np.inf]
+    )
+
+
+def _places(graph: OnnxGraph, node: Node, place: int) -> list[int] | None:
+    """Return a constant input of whole numbers."""
+    found = graph.constant(node.inputs[place]) if len(node.inputs) > place else None
+    return None if found is None or found.dtype != np.int64 else [int(each) for each in found.ravel()]
 
 
 def _is_argmax(node: Node | None, of: str, *, tie: int) -> bool:

@@ -54,8 +54,11 @@ Value = Any
 """An LLVM value, or a Python number for a constant; llvmlite has no types."""
 
 
-def build_module(triple: str) -> ir.Module:
-    """Return the module with the kernel.
+NOTHING_BESIDE = '"no-jump-tables"="true" "no-builtins"'  # no tables beside the code, no calls of a library
+
+
+def build_kernel(triple: str) -> str:
+    """Return the kernel as LLVM's text.
 
     Args:
         triple: The machine, as LLVM names it.
@@ -64,7 +67,8 @@ def build_module(triple: str) -> ir.Module:
     module.triple = triple
     function = ir.Function(module, ir.FunctionType(I64, [I64, I64, I64, I64]), NAME)
     _Kernel(function).write()
-    return module
+    head = str(function).partition("\n")[0]  # llvmlite has no words for attributes of this kind
+    return str(module).replace(head, f"{head} {NOTHING_BESIDE}", 1)
 
 
 class _Code:
@@ -171,7 +175,7 @@ class _Kernel(_Code):
 
     def write(self) -> None:
         plan = self._plan
-        classes = self.ir.icmp_unsigned(">=", plan[Plan.FINISH], self.value(min(CLASSES)))
+        classes = self._one_of(plan[Plan.FINISH], CLASSES)
         # Sums are kept where the answers will stand; the one of a binary classifier in the last place.
         answers = self.ir.select(classes, self._second, self._first)
         behind = self.ir.sub(plan[Plan.STRIDE], plan[Plan.OUTPUTS])
@@ -186,6 +190,13 @@ class _Kernel(_Code):
                 self._walk_row(self._row(matrix, row), self._sums(sums, row))
             self._finish(sums, rows, start)
         self.close(self.value(0))
+
+    def _one_of(self, what: Value, values: Sequence[int]) -> Value:
+        same = [self.ir.icmp_unsigned("==", what, self.value(each)) for each in values]
+        found = same[0]
+        for each in same[1:]:
+            found = self.ir.or_(found, each)
+        return found
 
     def _of(self, array: Value, field: Array, kind: Any = I64) -> Value:
         """Return a field of a numpy array object."""
@@ -421,7 +432,35 @@ class _Kernel(_Code):
         with self.case(plan[Plan.FINISH], Finish.MEAN_CLASSES):
             self._divide(sums, rows)
             with self.counting(0, rows) as row:
-                self.store(self._largest(self._sums(sums, row)), self._first, self.add(start, row), WORD)
+                place, _ = self._largest(self._sums(sums, row))
+                self.store(place, self._first, self.add(start, row), WORD)
+        with self.case(plan[Plan.FINISH], Finish.SOFTMAX), self.counting(0, rows) as row:
+            place = self._softmax(self._sums(sums, row))
+            self.store(place, self._first, self.add(start, row), WORD)
+        with self.case(plan[Plan.FINISH], Finish.EXPONENTIAL), self.counting(0, rows) as row:
+            here = self._sums(sums, row)
+            with self.counting(0, plan[Plan.OUTPUTS]) as output:
+                power = self._exponential(self.load(F64, here, output, WORD))
+                self.store(power, here, output, WORD)
+
+    def _softmax(self, numbers: Value) -> Value:
+        """Turn numbers into their softmax, and return the place of the largest."""
+        place, largest = self._largest(numbers)
+        even, odd = self.variable(F64, 0.0), self.variable(F64, 0.0)
+        parity = self.ir.and_(self._plan[Plan.PAIRS], self.value(1))
+        outputs = self._plan[Plan.OUTPUTS]
+        with self.counting(0, outputs) as output:
+            power = self._exponential(self.ir.fsub(self.load(F64, numbers, output, WORD), largest))
+            self.store(power, numbers, output, WORD)
+            to_odd = self.ir.icmp_unsigned("!=", self.ir.and_(output, parity), self.value(0))
+            one, other = self.get(even, F64), self.get(odd, F64)
+            self.ir.store(self.ir.select(to_odd, one, self.ir.fadd(one, power)), even)
+            self.ir.store(self.ir.select(to_odd, self.ir.fadd(other, power), other), odd)
+        total = self.ir.fadd(self.get(even, F64), self.get(odd, F64))
+        with self.counting(0, outputs) as output:
+            share = self.ir.fdiv(self.load(F64, numbers, output, WORD), total)
+            self.store(share, numbers, output, WORD)
+        return place
 
     def _logistic(self, sums: Value, rows: Value, start: Value) -> None:
         """Write label and both probabilities, as ONNX Runtime's Softmax of (0, sum) gives them."""
@@ -441,10 +480,11 @@ class _Kernel(_Code):
                 self.store(self.ir.fdiv(each, whole), before, number, WORD)
 
     def _exponential(self, exponent: Value) -> Value:
-        """Return e to the power of a number that is at most 0, with the bits of Eigen's double packets."""
+        """Return e to the power of a number, with the bits of Eigen's double packets."""
         code, of = self.ir, self._number
-        lowest = of(Number.LOWEST)
+        lowest, highest = of(Number.LOWEST), of(Number.HIGHEST)
         x = code.select(code.fcmp_ordered(">", exponent, lowest), exponent, lowest)
+        x = code.select(code.fcmp_ordered("<", x, highest), x, highest)
         scaled = code.fadd(code.fmul(x, of(Number.LOG2_E)), of(Number.HALF))
         power = code.fptosi(scaled, I64)
         beyond = code.fcmp_ordered(">", code.sitofp(power, F64), scaled)
@@ -481,12 +521,12 @@ class _Kernel(_Code):
                 mean = self.ir.fdiv(self.load(F64, here, output, WORD), divisor)
                 self.store(mean, here, output, WORD)
 
-    def _largest(self, numbers: Value) -> Value:
-        """Return the place of the largest number, the first of equal ones."""
+    def _largest(self, numbers: Value) -> tuple[Value, Value]:
+        """Return the place of the largest number, the first of equal ones, and the number."""
         place, largest = self.variable(I64, 0), self.variable(F64, self.load(F64, numbers))
         with self.counting(1, self._plan[Plan.OUTPUTS]) as output:
             number = self.load(F64, numbers, output, WORD)
             more = self.ir.fcmp_ordered(">", number, self.get(largest, F64))
             self.ir.store(self.ir.select(more, output, self.get(place)), place)
             self.ir.store(self.ir.select(more, number, self.get(largest, F64)), largest)
-        return self.get(place)
+        return self.get(place), self.get(largest, F64)

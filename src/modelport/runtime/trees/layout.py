@@ -45,9 +45,10 @@ class Plan(IntEnum):
     STRIDE = 17  # float64 numbers from one row's sums to the next one's
     NUMBERS = 18  # address: float64, `Number`
     TIE = 19  # the label where a binary sum is 0
-    ARRAY_TYPE = 20  # address of the type object of numpy arrays
-    FLOAT64 = 21  # address of numpy's float64 type description
-    OBJECT_BYTES = 22  # bytes of the fields that every Python object has
+    PAIRS = 20  # a softmax adds even and odd places apart, as ONNX Runtime's own does
+    ARRAY_TYPE = 21  # address of the type object of numpy arrays
+    FLOAT64 = 22  # address of numpy's float64 type description
+    OBJECT_BYTES = 23  # bytes of the fields that every Python object has
 
 
 class Array(IntEnum):
@@ -112,9 +113,11 @@ class Finish(IntEnum):
     MEAN = 1  # the sums divided by SCALE
     MEAN_CLASSES = 2  # first: place of the largest `[N]`, second `[N, OUTPUTS]`: as MEAN
     LOGISTIC = 3  # first: SCALE · sum > 0 `[N]`, second `[N, 2]`: softmax of (0, SCALE · sum)
+    SOFTMAX = 4  # first: place of the largest `[N]`, second `[N, OUTPUTS]`: softmax
+    EXPONENTIAL = 5  # e to the power of the sums
 
 
-CLASSES = (Finish.MEAN_CLASSES, Finish.LOGISTIC)
+CLASSES = (Finish.MEAN_CLASSES, Finish.LOGISTIC, Finish.SOFTMAX)
 """Those with two arrays."""
 
 
@@ -134,6 +137,7 @@ class Number(IntEnum):
     Q0 = 10
     Q1 = 11
     Q2 = 12
+    HIGHEST = 13  # above it, all have the same exponential
 
 
 NUMBERS = (
@@ -141,6 +145,7 @@ NUMBERS = (
     *(1.4426950408889634074, 0.693145751953125, 1.42860682030941723212e-6),
     *(1.26177193074810590878e-4, 3.02994407707441961300e-2),
     *(3.00198505138664455042e-6, 2.52448340349684104192e-3, 2.27265548208155028766e-1),
+    709.784,
 )
 """The exponential of Eigen's double packets, which ONNX Runtime uses: Cephes' rational function.
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelport.runtime.session import Run
+from modelport.runtime.session import Run, Stop
 from modelport.runtime.trees.finishing import Ending
 from modelport.runtime.trees.layout import CLASSES, NUMBERS, Finish, Number, Plan
 from modelport.runtime.trees.machine_code import Predict
 from modelport.runtime.trees.packing import Packed
 
+STOP_ROWS = 4096  # rows between two looks at whether a call is to end
 Matrix = NDArray[np.float64]
 
 
@@ -54,6 +55,7 @@ class Walker:
             Plan.STRIDE: self._width,
             Plan.NUMBERS: numbers.ctypes.data,
             Plan.TIE: ending.tie,
+            Plan.PAIRS: ending.pairs,
             Plan.ARRAY_TYPE: id(np.ndarray),
             Plan.FLOAT64: id(np.dtype(np.float64)),
             Plan.OBJECT_BYTES: object.__basicsize__,
@@ -83,22 +85,36 @@ class Walker:
         predict, plan, width, held = self._predict, self._plan, self._width, self._held
         empty, int64, table_wanted = np.empty, np.int64, len(names) > 1
 
-        def numbers(names: Sequence[str], matrix: Matrix) -> list[NDArray[Any]]:
+        def numbers(names: Sequence[str], matrix: Matrix, stop: Stop | None = None) -> list[NDArray[Any]]:
+            if stop is not None and len(matrix) > STOP_ROWS:
+                return _stoppable(numbers, names, matrix, stop)
             seen = matrix if before is None else before(matrix)
             answers = empty((len(matrix), width))
             place = id(answers)
             if predict(plan, id(seen), place, place):
-                return whole(names, matrix)
+                return whole(names, matrix, stop)
             return [answers] if after is None else after(names, answers)
 
-        def classes(names: Sequence[str], matrix: Matrix) -> list[NDArray[Any]]:
-            seen = matrix if before is None else before(matrix)
+        def classes(names: Sequence[str], matrix: Matrix, stop: Stop | None = None) -> list[NDArray[Any]]:
             rows = len(matrix)
+            if stop is not None and rows > STOP_ROWS:
+                return _stoppable(classes, names, matrix, stop)
+            seen = matrix if before is None else before(matrix)
             label, table = empty(rows, int64), empty((rows, width))
             if predict(plan, id(seen), id(label), id(table)):
-                return whole(names, matrix)
+                return whole(names, matrix, stop)
             return [label, table] if table_wanted else [label]
 
         run = classes if self._classes else numbers
         run.__dict__["held"] = held  # the tables live as long as the call that reads them
         return run
+
+
+def _stoppable(run: Run, names: Sequence[str], matrix: Matrix, stop: Stop) -> list[NDArray[Any]]:
+    """Answer a part at a time, and look between them whether the call is to end."""
+    parts = []
+    for start in range(0, len(matrix), STOP_ROWS):
+        if stop.asked:
+            raise RuntimeError("the call was ended")
+        parts.append(run(names, matrix[start : start + STOP_ROWS]))
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]

@@ -38,10 +38,10 @@ class Slow(Session):
         super().__init__(graph)
         self.watch, self.fixed, self.row, self.calls = watch, fixed, row, 0
 
-    def run(self, names, matrix):
+    def run(self, names, matrix, stop=None):
         self.calls += 1
         self.watch.time += self.fixed + self.row * len(matrix)
-        return super().run(names, matrix)
+        return super().run(names, matrix, stop)
 
 
 def kernel(predict, watch, fixed, row, *, error=0.0):

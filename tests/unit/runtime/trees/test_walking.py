@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from fakes.ensembles import assert_same_bits, beside, classes_of, graph_of, runs
 from fakes.graphs import linear_regression
 from fakes.trees import trees, values
 from modelport.formats.ensemble import Tree, constant_tree
-from modelport.formats.probabilities import of_two
+from modelport.formats.graph import Port
+from modelport.formats.probabilities import against_zero, evened, exponential, label_of, softmax
 from modelport.runtime.trees.ensemble import NotTaken
 
 RANDOM = np.random.default_rng(7)
@@ -75,18 +76,46 @@ def test_random_trees_thresholds_and_members(predict, data, rows):
     st.lists(trees(1), min_size=1, max_size=9), rows_of_three, st.sampled_from([1.0, 2.0]), st.integers(0, 1)
 )
 def test_a_binary_classifier_ends_in_the_kernel(predict, some, rows, factor, tie):
-    content = graph_of(
-        some, 1, finish=lambda graph, sums: classes_of(*of_two(graph, sums, factor=factor, tie=tie), 2)
-    )
+    content = graph_of(some, 1, finish=logistic(factor, tie))
     assert_same_bits(predict, content, np.array(rows), native=2)
+
+
+def logistic(factor=1.0, tie=0):
+    def finish(graph, raw):
+        pair = against_zero(factor).write(graph, raw)
+        return classes_of(label_of(graph, pair, tie=tie), softmax(graph, pair, 2), 2)
+
+    return finish
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 6, 7, 10])
+def test_many_classes_end_in_the_kernel(predict, classes):
+    random = np.random.default_rng(classes)
+    some = [constant_tree(float(random.normal()), target) for target in range(classes)]
+    some += [random_tree(random, 6, 4, target=number % classes) for number in range(7 * classes)]
+
+    def finish(graph, raw):
+        sums = evened(classes).write(graph, raw)
+        return classes_of(label_of(graph, sums), softmax(graph, sums, classes), classes)
+
+    content = graph_of(some, classes, features=6, finish=finish)
+    assert_same_bits(predict, content, random_rows(random, 300, 6), alone=40, native=2)
+
+
+def test_a_logarithmic_link_ends_in_the_kernel(predict):
+    powers = np.concatenate([beside([0.0, 1.0, -1.0, 300.0, 700.0, -700.0]), RANDOM.normal(0, 20, 2000)])
+
+    def finish(graph, raw):
+        return {Port("predictions", TensorProto.DOUBLE, (None, 1)): exponential(graph, raw)}
+
+    content = graph_of([_staircase(powers)], 1, features=1, finish=finish)
+    assert_same_bits(predict, content, np.arange(len(powers), dtype=float)[:, np.newaxis], native=2)
 
 
 def test_probabilities_of_large_small_and_equal_sums(predict):
     sums = np.concatenate([beside([0.0, 1.0, -1.0, 709.0, -745.2, -745.1, 40.0]), RANDOM.normal(0, 30, 3000)])
     order = np.argsort(sums)
-    content = graph_of(
-        [_staircase(sums[order])], 1, features=1, finish=lambda graph, raw: classes_of(*of_two(graph, raw), 2)
-    )
+    content = graph_of([_staircase(sums[order])], 1, features=1, finish=logistic())
     assert_same_bits(predict, content, np.arange(len(sums), dtype=np.float64)[:, np.newaxis], native=2)
 
 
