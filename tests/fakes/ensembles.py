@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto
 
+from fakes.signatures import matrix_signature
 from modelport.formats.ensemble import add_trees
 from modelport.formats.graph import Graph, Port
 from modelport.runtime.session import Session
@@ -32,17 +33,23 @@ def classes_of(label, probabilities, width):
     }
 
 
-def runs(predict, content):
+def runs(predict, content, signature=None):
     """Return the whole graph in memory, its outputs' names, and all calls of the kernel that may answer."""
     session, graph = Session(content), OnnxGraph(content)
     names = [name for name in ("label", "probabilities", "predictions") if name in session.outputs]
     found = cut(graph, session.features)
-    return session, names, list(candidates(predict, graph, found, session, names))
+    return (
+        session,
+        names,
+        list(
+            candidates(predict, graph, found, session, names, signature or matrix_signature(session.features))
+        ),
+    )
 
 
-def assert_same_bits(predict, content, rows, *, alone=8, native=None):
+def assert_same_bits(predict, content, rows, *, alone=8, native=None, signature=None):
     """See that every call gives ONNX Runtime's bits: all rows, some together, some alone."""
-    session, names, calls = runs(predict, content)
+    session, names, calls = runs(predict, content, signature)
     assert calls
     blocks = [
         rows,

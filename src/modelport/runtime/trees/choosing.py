@@ -21,6 +21,7 @@ from modelport.domain.signature import Feature, Signature
 from modelport.runtime.session import MATRIX, Run, Session, Stop
 from modelport.runtime.trees.ensemble import Cut, NotTaken, cut
 from modelport.runtime.trees.finishing import Ending, recognise
+from modelport.runtime.trees.folding import Source, fold, straight
 from modelport.runtime.trees.layout import Finish
 from modelport.runtime.trees.machine_code import Predict
 from modelport.runtime.trees.onnx_graph import OnnxGraph
@@ -76,7 +77,7 @@ def choose(
         content = OnnxGraph(graph)
         found = cut(content, session.features)
         trial = _Trial(session.run, names, hard_rows(found, signature), now)
-        for run in candidates(predict, content, found, session, names):
+        for run in candidates(predict, content, found, session, names, signature):
             if trial.same(run):
                 return _by_the_clock(run, session.run, trial.gains(run))
     except (NotTaken, Malformed) as error:
@@ -105,7 +106,12 @@ def _by_the_clock(run: Run, whole: Run, gains: Sequence[float]) -> Choice:
 
 
 def candidates(
-    predict: Predict, graph: OnnxGraph, found: Cut, session: Session, names: Sequence[str]
+    predict: Predict,
+    graph: OnnxGraph,
+    found: Cut,
+    session: Session,
+    names: Sequence[str],
+    signature: Signature,
 ) -> Iterator[Run]:
     """Yield the calls that may answer with the kernel, the fastest first.
 
@@ -115,12 +121,21 @@ def candidates(
         found: Where it is cut.
         session: The whole graph in memory.
         names: The outputs that are asked for.
+        signature: What the model takes.
 
     Raises:
         NotTaken: The trees are of a kind that the kernel does not know.
     """
-    packed = pack(found.ensemble)
-    before = None if found.given == MATRIX else _Before(graph, found, packed.features)
+    sources: list[Source] | None = straight(session.features)
+    before: _Before | None = None
+    if found.given != MATRIX:
+        before = _Before(graph, found)
+        sources = fold(graph, found, before.session, signature)
+    if sources is None:
+        sources = straight(found.ensemble.width)
+    else:
+        before = None
+    packed = pack(found.ensemble, sources, session.features if before is None else found.ensemble.width)
     ending = recognise(graph, found)
     if ending is not None:
         yield Walker(predict, packed, ending).runner(names, session.run, before=before)
@@ -137,16 +152,15 @@ class _Before:
     Args:
         graph: The graph.
         found: Where it is cut.
-        width: Columns of what it makes.
     """
 
-    def __init__(self, graph: OnnxGraph, found: Cut, width: int) -> None:
-        piece = graph.piece(found.before, {MATRIX: 0}, {found.given: width})
-        self._session = Session(piece)
+    def __init__(self, graph: OnnxGraph, found: Cut) -> None:
+        piece = graph.piece(found.before, {MATRIX: 0}, {found.given: found.ensemble.width})
+        self.session = Session(piece)
         self._given = (found.given,)
 
     def __call__(self, matrix: Matrix) -> Matrix:
-        made: Matrix = self._session.run(self._given, matrix)[0]
+        made: Matrix = self.session.run(self._given, matrix)[0]
         return made
 
 

@@ -33,9 +33,11 @@ from modelport.runtime.trees.layout import (
     DECLINED,
     LANES,
     LEAF_RANK,
+    RANK_SHIFT,
     RANKS,
     WHOLE,
     Array,
+    Coded,
     Finish,
     Kind,
     Listed,
@@ -172,6 +174,7 @@ class _Kernel(_Code):
         space = self.ir.alloca(I32, cells)
         space.align = 64
         self._cells = self.ir.ptrtoint(space, I64)
+        self._spoiled = self.variable(I64, 0)
 
     def write(self) -> None:
         plan = self._plan
@@ -189,7 +192,7 @@ class _Kernel(_Code):
             with self.counting(in_groups, rows) as row:
                 self._walk_row(self._row(matrix, row), self._sums(sums, row))
             self._finish(sums, rows, start)
-        self.close(self.value(0))
+        self.close(self.get(self._spoiled))
 
     def _one_of(self, what: Value, values: Sequence[int]) -> Value:
         same = [self.ir.icmp_unsigned("==", what, self.value(each)) for each in values]
@@ -254,29 +257,48 @@ class _Kernel(_Code):
             self.ir.store(stop, record)
         with self.counting(plan[Plan.LISTED], plan[Plan.LISTED_END], WORD * Listed.SIZE) as here:
             numbers, ranks = self._search(rows, here)
-            count, width = self.record(here, Listed.COUNT), self.record(here, Listed.WIDTH)
             for lane, (number, rank) in enumerate(zip(numbers, ranks, strict=True)):
-                self._put_listed(number, rank, here, count, width, cells, lane)
+                row = self._listed(number, rank, here)
+                self._copy(row, here, Listed, cells, lane)
+        with self.counting(plan[Plan.CODED], plan[Plan.CODED_END], WORD * Coded.SIZE) as here:
+            feature, count = self.record(here, Coded.FEATURE), self.record(here, Coded.COUNT)
+            for lane, row in enumerate(rows):
+                code = self._code(self.load(F64, row, feature, WORD), count)
+                self._copy(code, here, Coded, cells, lane)
 
-    def _put_listed(
-        self, number: Value, rank: Value, here: Value, count: Value, width: Value, cells: Value, lane: int
-    ) -> None:
+    def _listed(self, number: Value, rank: Value, here: Value) -> Value:
+        """Return the row that stands for a number: its own, that of others, that of NaN."""
+        count = self.record(here, Listed.COUNT)
         missing = self.ir.fcmp_unordered("uno", number, number)
         rank = self.ir.select(missing, self.value(0), rank)  # for NaN the search ends anywhere
         last = self.ir.sub(self.ir.shl(self.value(1), self.record(here, Listed.STEPS)), self.value(1))
         member = self.load(F64, self.record(here, Listed.MEMBERS), self.least(rank, last), WORD)
-        same = self.ir.and_(
-            self.ir.fcmp_ordered("==", member, number), self.ir.icmp_unsigned("<", rank, count)
+        known = self.ir.icmp_unsigned("<", rank, count)
+        same = self.ir.and_(self.ir.fcmp_ordered("==", member, number), known)
+        return self.ir.select(missing, self.add(count, 1), self.ir.select(same, rank, count))
+
+    def _code(self, number: Value, count: Value) -> Value:
+        """Return a code as a whole number; what is none spoils the call, and ONNX Runtime answers it."""
+        inside = self.ir.and_(
+            self.ir.fcmp_ordered(">=", number, self.value(0.0, F64)),
+            self.ir.fcmp_ordered("<", number, self.ir.sitofp(count, F64)),
         )
-        row = self.ir.select(missing, self.add(count, 1), self.ir.select(same, rank, count))
-        answers = self.add(self.record(here, Listed.ROWS), self.times(self.times(row, width), 2))
-        column = self.record(here, Listed.COLUMN)
+        code = self.ir.fptosi(self.ir.select(inside, number, self.value(0.0, F64)), I64)
+        right = self.ir.and_(inside, self.ir.fcmp_ordered("==", self.ir.sitofp(code, F64), number))
+        spoiled = self.ir.select(right, self.get(self._spoiled), self.value(DECLINED))
+        self.ir.store(spoiled, self._spoiled)
+        return code
+
+    def _copy(self, row: Value, here: Value, record: type[Listed | Coded], cells: Value, lane: int) -> None:
+        """Copy a row that is encoded already."""
+        rows, column, width = (self.record(here, each) for each in (record.ROWS, record.COLUMN, record.WIDTH))
+        source = self.add(rows, self.times(self.times(row, width), CELL_BYTES))
+        goal = self.add(cells, lane * CELL_BYTES, self.times(column, CELL_BYTES))
         with self.counting(0, width) as place:
-            held = self.wide(self.load(I16, answers, place, 2))
-            self._put(held, cells, self.add(column, self.times(place, LANES)), lane)
+            self.store(self.load(I32, source, place, CELL_BYTES), goal, place, CELL_BYTES * LANES)
 
     def _put(self, rank: Value, cells: Value, column: Value, lane: int) -> None:
-        shifted = self.ir.trunc(self.ir.shl(rank, self.value(16)), I32)
+        shifted = self.ir.trunc(self.ir.shl(rank, self.value(RANK_SHIFT)), I32)
         self.store(shifted, self.add(cells, lane * CELL_BYTES), column, CELL_BYTES)
 
     def _search(self, rows: Sequence[Value], record: Value) -> tuple[list[Value], list[Value]]:

@@ -14,6 +14,7 @@ from enum import IntEnum
 
 LANES = 8  # trees of one row, or rows of one tree, that are walked at the same time
 LEAF_RANK = 0xFFFF
+RANK_SHIFT = 16
 RANKS = 0xFFFE  # ranks of one column: 0 … RANKS - 1; a row beyond the last threshold has RANKS
 WHOLE = 0x101  # a numpy array's flags C_CONTIGUOUS and ALIGNED
 DECLINED = 1  # what the kernel returns for an array it does not take; 0 otherwise
@@ -41,14 +42,16 @@ class Plan(IntEnum):
     ORDERED_END = 13  # address: behind them
     LISTED = 14  # address: `Listed` records
     LISTED_END = 15  # address: behind them
-    BLOCK_ROWS = 16  # rows of a block, a multiple of LANES
-    STRIDE = 17  # float64 numbers from one row's sums to the next one's
-    NUMBERS = 18  # address: float64, `Number`
-    TIE = 19  # the label where a binary sum is 0
-    PAIRS = 20  # a softmax adds even and odd places apart, as ONNX Runtime's own does
-    ARRAY_TYPE = 21  # address of the type object of numpy arrays
-    FLOAT64 = 22  # address of numpy's float64 type description
-    OBJECT_BYTES = 23  # bytes of the fields that every Python object has
+    CODED = 16  # address: `Coded` records
+    CODED_END = 17  # address: behind them
+    BLOCK_ROWS = 18  # rows of a block, a multiple of LANES
+    STRIDE = 19  # float64 numbers from one row's sums to the next one's
+    NUMBERS = 20  # address: float64, `Number`
+    TIE = 21  # the label where a binary sum is 0
+    PAIRS = 22  # a softmax adds even and odd places apart, as ONNX Runtime's own does
+    ARRAY_TYPE = 23  # address of the type object of numpy arrays
+    FLOAT64 = 24  # address of numpy's float64 type description
+    OBJECT_BYTES = 25  # bytes of the fields that every Python object has
 
 
 class Array(IntEnum):
@@ -92,10 +95,21 @@ class Listed(IntEnum):
     TABLE = 2  # as for `Ordered`: all members of all sets
     COUNT = 3  # members
     MEMBERS = 4  # address: float64, 2 ** STEPS; the members, rising, padded with ∞
-    ROWS = 5  # address: uint16 rows: one for each member, one for any other number, one for NaN
+    ROWS = 5  # address: uint32 rows, encoded: one for each member, one for any other number, one for NaN
     COLUMN = 6  # first column * LANES
     WIDTH = 7  # columns
     SIZE = 8
+
+
+class Coded(IntEnum):
+    """A feature that is a code: int64 places of a record."""
+
+    FEATURE = 0
+    COUNT = 1  # codes
+    ROWS = 2  # address: uint32 rows, encoded, one for each code
+    COLUMN = 3  # first column * LANES
+    WIDTH = 4  # columns
+    SIZE = 5
 
 
 class Kind(IntEnum):

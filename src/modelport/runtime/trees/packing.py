@@ -9,18 +9,21 @@ stretch of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelport.runtime.trees.ensemble import Ensemble, Floats, Ints, NotTaken
+from modelport.runtime.trees.folding import Source
 from modelport.runtime.trees.layout import (
     BLOCK_BYTES,
     CELL_BYTES,
     COLUMNS_MAX,
     LANES,
     LEAF_RANK,
+    RANK_SHIFT,
     RANKS,
     Kind,
 )
@@ -45,6 +48,7 @@ class Packed:
     targets: NDArray[np.uint32]
     ordered: Ints
     listed: Ints
+    coded: Ints
     held: tuple[NDArray[np.generic], ...]
     """Tables that records point to."""
 
@@ -54,18 +58,24 @@ class Packed:
         return min(BLOCK_ROWS_MAX, BLOCK_BYTES // (CELL_BYTES * self.columns) // LANES * LANES)
 
 
-def pack(ensemble: Ensemble) -> Packed:
+def pack(ensemble: Ensemble, sources: Sequence[Source], features: int) -> Packed:
     """Return the tables.
+
+    Args:
+        ensemble: The trees.
+        sources: Of each column that they look at.
+        features: Columns of the matrix.
 
     Raises:
         NotTaken: The trees need more columns, nodes or kinds of leaves than the kernel has.
     """
     order = _unroll(ensemble)
     branches = order.number[~order.leaf]
-    encoding = _Encoding()
+    encoding = _Encoding(sources)
     column, rank = encoding.questions(ensemble, branches)
     if encoding.columns > COLUMNS_MAX:
         raise NotTaken(f"its trees ask {encoding.columns} different columns; {COLUMNS_MAX} fit")
+    coded = encoding.coded_records()
     word = np.zeros(order.size, np.uint64)
     word[order.place[~order.leaf]] = (
         column * LANES
@@ -78,7 +88,7 @@ def pack(ensemble: Ensemble) -> Packed:
     roots[: len(ensemble.roots)] = order.roots
     kind, outputs, values, leaves, targets = _answers(ensemble, order)
     return Packed(
-        features=ensemble.width,
+        features=features,
         columns=max(1, encoding.columns),
         outputs=outputs,
         kind=kind,
@@ -90,6 +100,7 @@ def pack(ensemble: Ensemble) -> Packed:
         targets=targets,
         ordered=np.array(encoding.ordered, np.int64),
         listed=np.array(encoding.listed, np.int64),
+        coded=np.array(coded, np.int64),
         held=tuple(encoding.held),
     )
 
@@ -159,14 +170,29 @@ def _unroll(ensemble: Ensemble) -> _Order:
     )
 
 
-class _Encoding:
-    """The encoded row: which columns it has, and the records of how they are made."""
+@dataclass
+class _Codes:
+    """Neighbouring columns of the encoded row that come from one coded feature."""
 
-    def __init__(self) -> None:
+    feature: int
+    column: int
+    rows: list[NDArray[np.uint32]]  # each `[codes]`
+
+
+class _Encoding:
+    """The encoded row: which columns it has, and the records of how they are made.
+
+    Args:
+        sources: Of each column that the trees look at.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
         self.columns = 0
         self.ordered: list[int] = []
         self.listed: list[int] = []
         self.held: list[NDArray[np.generic]] = []
+        self._coded: list[_Codes] = []
+        self._sources = sources
 
     def questions(self, ensemble: Ensemble, branches: Ints) -> tuple[Ints, Ints]:
         """Return column and rank that each of some nodes asks."""
@@ -176,51 +202,81 @@ class _Encoding:
         by_feature = np.argsort(feature, kind="stable")
         bounds = np.flatnonzero(np.diff(feature[by_feature], prepend=-1))
         for some in np.split(by_feature, bounds)[1:]:
-            number = int(feature[some[0]])
+            source = self._sources[int(feature[some[0]])]
             asks_order = ~np.isnan(threshold[some])
             if asks_order.any():
                 ordered = some[asks_order]
-                column[ordered], rank[ordered] = self._rank(number, threshold[ordered], missing[ordered])
+                column[ordered], rank[ordered] = self._rank(source, threshold[ordered], missing[ordered])
             if not asks_order.all():
                 listed = some[~asks_order]
                 sets = [ensemble.members[int(node)] for node in branches[listed]]
-                column[listed] = self._list(number, sets, missing[listed])
+                column[listed] = self._list(source, sets, missing[listed])
         return column, rank
 
-    def _rank(self, feature: int, threshold: Floats, missing: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    def coded_records(self) -> list[int]:
+        """Return the records of features that are codes; call it once, when all questions are known."""
+        records: list[int] = []
+        for some in self._coded:
+            rows = np.ascontiguousarray(np.stack(some.rows, axis=1))
+            self.held.append(rows)
+            records += [some.feature, len(rows), rows.ctypes.data, some.column * LANES, rows.shape[1]]
+        return records
+
+    def _rank(self, source: Source, threshold: Floats, missing: NDArray[np.bool_]) -> tuple[Ints, Ints]:
         known = np.unique(threshold)
         stretch, rank = np.divmod(np.searchsorted(known, threshold), RANKS)
         asked, place = np.unique(2 * stretch + missing, return_inverse=True)
-        self.ordered += [feature, *self._search(known), len(asked)]
-        for number, one in enumerate(asked.tolist()):
-            self.ordered += [
-                *(one // 2 * RANKS, (self.columns + number) * LANES, 0 if one % 2 else LEAF_RANK)
-            ]
         column = self.columns + place
-        self.columns += len(asked)
+        stretches = [(one // 2 * RANKS, 0 if one % 2 else LEAF_RANK) for one in asked.tolist()]
+        if source.values is None:
+            self.ordered += [source.feature, *self._search(known), len(asked)]
+            for number, (offset, absent) in enumerate(stretches):
+                self.ordered += [offset, (self.columns + number) * LANES, absent]
+            self.columns += len(asked)
+        else:
+            held = np.searchsorted(known, source.values)
+            for offset, absent in stretches:
+                ranks = np.where(np.isnan(source.values), absent, np.clip(held - offset, 0, RANKS))
+                self._code(source.feature, ranks)
         return column, rank
 
-    def _list(self, feature: int, sets: list[Floats], missing: NDArray[np.bool_]) -> Ints:
+    def _list(self, source: Source, sets: list[Floats], missing: NDArray[np.bool_]) -> Ints:
         known = np.unique(np.concatenate(sets))
+        first = self.columns
         places: dict[tuple[bytes, bool], int] = {}
         column = [
-            self.columns + places.setdefault((some.tobytes(), bool(left)), len(places))
+            first + places.setdefault((some.tobytes(), bool(left)), len(places))
             for some, left in zip(sets, missing, strict=True)
         ]
-        rows = np.ones((len(known) + 2, len(places)), np.uint16)
+        if source.values is not None:
+            for some, left in places:
+                inside = np.isin(source.values, np.frombuffer(some))
+                self._code(source.feature, np.where(np.isnan(source.values), not left, ~inside))
+            return np.array(column)
+        rows = np.ones((len(known) + 2, len(places)), np.uint32)
         for (some, left), place in places.items():
             rows[np.searchsorted(known, np.frombuffer(some)), place] = 0
             rows[-1, place] = not left
+        rows <<= np.uint32(RANK_SHIFT)
         steps, table = self._search(known)
         members = np.full(2**steps, np.inf)
         members[: len(known)] = known
         self.listed += [
-            *(feature, steps, table, len(known), members.ctypes.data, rows.ctypes.data),
-            *(self.columns * LANES, len(places)),
+            *(source.feature, steps, table, len(known), members.ctypes.data, rows.ctypes.data),
+            *(first * LANES, len(places)),
         ]
         self.held += [members, rows]
         self.columns += len(places)
         return np.array(column)
+
+    def _code(self, feature: int, ranks: NDArray[np.generic]) -> None:
+        """Add a column with a rank for each code of a feature."""
+        last = self._coded[-1] if self._coded else None
+        if last is None or last.feature != feature or last.column + len(last.rows) != self.columns:
+            last = _Codes(feature, self.columns, [])
+            self._coded.append(last)
+        last.rows.append(ranks.astype(np.uint32) << np.uint32(RANK_SHIFT))
+        self.columns += 1
 
     def _search(self, known: Floats) -> tuple[int, int]:
         """Return the steps and the address of a table in which a number's rank is searched."""

@@ -51,6 +51,8 @@ class Walker:
             Plan.ORDERED_END: ordered.ctypes.data + ordered.nbytes,
             Plan.LISTED: listed.ctypes.data,
             Plan.LISTED_END: listed.ctypes.data + listed.nbytes,
+            Plan.CODED: packed.coded.ctypes.data,
+            Plan.CODED_END: packed.coded.ctypes.data + packed.coded.nbytes,
             Plan.BLOCK_ROWS: packed.block_rows,
             Plan.STRIDE: self._width,
             Plan.NUMBERS: numbers.ctypes.data,

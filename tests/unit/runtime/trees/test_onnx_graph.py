@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -16,18 +16,21 @@ from modelport.runtime.trees.protobuf import Malformed, fields, read_integers
 integers = st.lists(st.integers(-(2**63), 2**63 - 1))
 
 
+@settings(deadline=None)
 @given(integers)
 def test_whole_numbers_of_an_attribute(values):
     attribute = helper.make_attribute("some", values, attr_type=7)
     assert read_integers(memoryview(attribute.SerializeToString()), 8).tolist() == values
 
 
+@settings(deadline=None)
 @given(integers)
 def test_packed_whole_numbers(values):
     tensor = TensorProto(dims=[len(values)], data_type=TensorProto.INT64, int64_data=values)
     assert read_tensor(memoryview(tensor.SerializeToString())).tolist() == values
 
 
+@settings(deadline=None)
 @given(
     arrays.arrays(
         st.sampled_from([np.float64, np.float32, np.int64, np.uint8, np.bool_]),
@@ -68,6 +71,7 @@ def test_nodes_are_those_that_onnx_reads():
         assert graph.constant(each.name).tobytes() == numpy_helper.to_array(each).tobytes()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(content):
     for read in (
@@ -85,6 +89,7 @@ def _integers(content):
     read_integers(memoryview(content), 8)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(0, 255))
 def test_a_damaged_file_is_read_or_refused(place, byte):
     content = bytearray(linear_classifier(4))
