@@ -9,8 +9,10 @@ from fakes.signatures import matrix_signature
 from modelport.formats.ensemble import add_trees
 from modelport.formats.graph import Graph, Port
 from modelport.runtime.session import Session
+from modelport.runtime.trees.arrangement import arrange
 from modelport.runtime.trees.choosing import candidates
 from modelport.runtime.trees.ensemble import cut
+from modelport.runtime.trees.hard_rows import hard_rows
 from modelport.runtime.trees.onnx_graph import OnnxGraph
 
 FEATURES = 3
@@ -38,13 +40,15 @@ def runs(predict, content, signature=None):
     session, graph = Session(content), OnnxGraph(content)
     names = [name for name in ("label", "probabilities", "predictions") if name in session.outputs]
     found = cut(graph, session.features)
-    return (
-        session,
-        names,
-        list(
-            candidates(predict, graph, found, session, names, signature or matrix_signature(session.features))
-        ),
-    )
+    arranged = arrange(graph, found, session, signature or matrix_signature(session.features))
+    return session, names, list(candidates(predict, graph, found, arranged, session, names))
+
+
+def hard_for(content, signature):
+    """Return rows that are hard for a graph's trees."""
+    session, graph = Session(content), OnnxGraph(content)
+    found = cut(graph, session.features)
+    return hard_rows(found.ensemble, arrange(graph, found, session, signature), signature, 512)
 
 
 def assert_same_bits(predict, content, rows, *, alone=8, native=None, signature=None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from modelport.bootstrap.supervised import announce_ready, tether
@@ -12,7 +13,7 @@ NICENESS = 10  # whoever is being served comes first
 
 
 def run(folder: Path) -> int:
-    """Compile it and leave its code; nothing is done where it lies already.
+    """Compile it, try it here, and leave its code; nothing is done where it lies already.
 
     Args:
         folder: Where compiled kernels are kept.
@@ -26,8 +27,13 @@ def run(folder: Path) -> int:
         return 0
     os.nice(NICENESS)
     from modelport.runtime.trees.compiling import compile_kernel
-    from modelport.runtime.trees.machine_code import write_code
+    from modelport.runtime.trees.machine_code import load_code, write_code
+    from modelport.runtime.trees.self_check import check_code
 
     code, compiler = compile_kernel()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".trial-") as trial:
+        write_code(Path(trial), code, compiler)
+        check_code(load_code(Path(trial)))
     write_code(folder, code, compiler)
     return 0

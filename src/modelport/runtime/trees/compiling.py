@@ -15,6 +15,7 @@ from modelport.domain.errors import ModelportError
 
 TARGETS = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "generic", "arm64": "generic"}
 TRIPLES = {"x86-64": "x86_64-unknown-linux-gnu", "generic": "aarch64-unknown-linux-gnu"}
+RESERVED = {"generic": "+reserve-x18"}  # a register that belongs to the system on macOS
 SECTION, SYMBOL = struct.Struct("<IIQQQQIIQQ"), struct.Struct("<IBBHQQ")
 SYMBOLS, RELOCATIONS = 2, {4, 9}
 EXECUTABLE = 0x4
@@ -45,7 +46,7 @@ def compile_kernel() -> tuple[bytes, str]:
     module = binding.parse_assembly(build_kernel(triple))
     module.verify()
     machine = binding.Target.from_triple(triple).create_target_machine(
-        cpu=processor, features="", opt=3, reloc="pic", codemodel="small"
+        cpu=processor, features=RESERVED.get(processor, ""), opt=3, reloc="pic", codemodel="small"
     )
     _optimise(binding, module, machine)
     version = ".".join(map(str, binding.llvm_version_info))

@@ -40,11 +40,6 @@ class _Origin:
     itself: bool
 
 
-def straight(width: int) -> list[Source]:
-    """Return the sources where trees look at the matrix."""
-    return [Source(feature) for feature in range(width)]
-
-
 def fold(graph: OnnxGraph, cut: Cut, before: Session, signature: Signature) -> list[Source] | None:
     """Return the source of each column that the trees look at; None where one has another kind of source.
 

@@ -79,6 +79,8 @@ def load_code(folder: Path) -> Predict:
             be made executable here.
     """
     path = code_file(folder)
+    if path in _loaded:
+        return _loaded[path][0]
     try:
         mapped = _map(folder, path)
     except FileNotFoundError as error:
@@ -89,11 +91,11 @@ def load_code(folder: Path) -> Predict:
     _check_arrays()
     kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4)  # releases the interpreter lock
     predict: Predict = kind(np.frombuffer(mapped, np.uint8).ctypes.data + CODE_AT)
-    _mapped.append(mapped)
+    _loaded[path] = predict, mapped
     return predict
 
 
-_mapped: list[mmap.mmap] = []
+_loaded: dict[Path, tuple[Predict, mmap.mmap]] = {}
 """Code that was handed out stays mapped as long as the process."""
 
 

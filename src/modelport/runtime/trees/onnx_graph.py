@@ -122,13 +122,13 @@ class OnnxGraph:
                 kept.append(node)
         return kept[::-1]
 
-    def piece(self, nodes: Sequence[Node], given: Mapping[str, int], wanted: Mapping[str, int]) -> bytes:
+    def piece(self, nodes: Sequence[Node], given: Mapping[str, int], wanted: Sequence[str]) -> bytes:
         """Return a model of some of the nodes.
 
         Args:
             nodes: Which ones, in order.
-            given: Float64 matrices that it takes, and their width. Those of the file keep their declaration.
-            wanted: Float64 matrices that it gives, likewise.
+            given: What it takes, and its width; float64 matrices where the file does not declare them.
+            wanted: What it gives; likewise, of any width.
         """
         used = {name for node in nodes for name in node.inputs}
         graph = [write_bytes(NODE, bytes(node.raw)) for node in nodes]
@@ -139,7 +139,7 @@ class OnnxGraph:
             if name in used and name not in given
         ]
         graph += [self._port(INPUT, self.inputs, name, width) for name, width in given.items()]
-        graph += [self._port(OUTPUT, self.outputs, name, width) for name, width in wanted.items()]
+        graph += [self._port(OUTPUT, self.outputs, name) for name in wanted]
         model = [
             write_bytes(MODEL_GRAPH, b"".join(graph)) if each.number == MODEL_GRAPH else _again(each)
             for each in self._model
@@ -149,11 +149,14 @@ class OnnxGraph:
     def _named(self, number: int) -> dict[str, memoryview]:
         return {_text(each.content, 1): each.content for each in self._parts if each.number == number}
 
-    def _port(self, number: int, known: Mapping[str, memoryview], name: str, width: int) -> bytes:
+    def _port(
+        self, number: int, known: Mapping[str, memoryview], name: str, width: int | None = None
+    ) -> bytes:
         if name in known:
             return write_bytes(number, bytes(known[name]))
-        sizes = write_bytes(1, write_bytes(2, b"N")) + write_bytes(1, write_number(1, width))
-        tensor = write_number(1, DOUBLE) + write_bytes(2, sizes)
+        size = write_bytes(2, b"W") if width is None else write_number(1, width)
+        tensor = write_number(1, DOUBLE)
+        tensor += write_bytes(2, write_bytes(1, write_bytes(2, b"N")) + write_bytes(1, size))
         return write_bytes(number, write_bytes(1, name.encode()) + write_bytes(2, write_bytes(1, tensor)))
 
 
