@@ -30,12 +30,22 @@ def default_home() -> Path:
     return Path(base) / "modelport"
 
 
+def default_cache() -> Path:
+    """Return the XDG cache directory's `modelport` folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "modelport"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One frozen tree of settings."""
 
     home: Path = field(
         default_factory=default_home, metadata={"doc": "Folder of all state; one platform per home."}
+    )
+    cache: Path = field(
+        default_factory=default_cache,
+        metadata={"doc": "Folder of what can be made again (compiled code), shared by this user's homes."},
     )
     host: str = _setting("127.0.0.1", "Address both ports bind to; anything but loopback needs tokens.")
     port: int = _setting(8090, "Control port; 0 picks a free one.")
@@ -117,6 +127,11 @@ class Settings:
     def worker_count(self) -> int:
         """Return how many inference workers `workers` means."""
         return self.workers or min(os.cpu_count() or 1, WORKERS_MAX)
+
+    @property
+    def kernels(self) -> Path:
+        """Return the folder of machine code compiled on this machine (mode 0700)."""
+        return self.cache / "kernels"
 
     @property
     def layout(self) -> HomeLayout:

@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     canary = kinds.add_parser("canary")
     canary.add_argument("--home", type=Path, required=True)
     canary.add_argument("digest")
+
+    kernel = kinds.add_parser("kernel")
+    kernel.add_argument("--folder", type=Path, required=True)
     return parser
 
 

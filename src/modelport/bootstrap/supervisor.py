@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import make_folders, save_settings, write_json
 from modelport.bootstrap.takeover import Takeover, command_line, make_succession, read_takeover
 from modelport.domain.clock import Clock, SystemClock
+from modelport.runtime.trees.code_file import code_file
 from modelport.settings import HomeLayout, Settings, read_settings
 from modelport.supervisor.inboxes import Inboxes
 from modelport.supervisor.listeners import bind_listener, bind_local, listener_url
@@ -159,7 +161,7 @@ def _go_on_holding(settings: Settings, left: Takeover, stack: ExitStack) -> Held
 
 
 def process_table(settings: Settings, held: Held) -> Sequence[ProcessSpec]:
-    """Return what runs: the inference workers, and one control process.
+    """Return what runs: the inference workers, one control process, for a moment a compiler.
 
     Args:
         settings: All of them.
@@ -189,7 +191,22 @@ def process_table(settings: Settings, held: Held) -> Sequence[ProcessSpec]:
             fds=(held.control.fileno(),),
             log=logs / "control.log",
         ),
+        *_compiler(settings),
     ]
+
+
+def _compiler(settings: Settings) -> Sequence[ProcessSpec]:
+    """Return the process that compiles the kernel for trees, where it is wanted and not there yet."""
+    if find_spec("llvmlite") is None or code_file(settings.kernels).exists():
+        return ()
+    return (
+        ProcessSpec(
+            "kernel",
+            program("kernel", "--folder", str(settings.kernels)),
+            log=settings.layout.logs / "kernel.log",
+            once=True,
+        ),
+    )
 
 
 def make_hooks(layout: HomeLayout, urls: dict[str, Any], output: str, *, detached: bool) -> Hooks:

@@ -281,7 +281,7 @@ class Worker:
         self._models.set_gauges()
 
     def _load(self, digest: str, costs: Costs | None) -> tuple[LoadedModel, Costs]:
-        model = LoadedModel.load(self._artifacts, digest)
+        model = LoadedModel.load(self._artifacts, digest, self._config.settings.kernels)
         model.warm_up()
         return model, costs or measure_costs(model, self._clock.monotonic)
 
