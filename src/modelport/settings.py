@@ -47,6 +47,11 @@ class Settings:
     )
     allowed_hosts: str = _setting("", "Further Host names accepted, separated by commas.")
     body_bytes_max: int = _setting(64 << 20, "Largest request body, in bytes.")
+    unpacked_ratio_max: int = _setting(
+        100,
+        "Bytes a packed body (gzip, deflate, zstd, npz) may unpack to for each byte sent, beyond its first "
+        "MiB; `body_bytes_max` holds after unpacking too.",
+    )
     artifact_bytes_max: int = _setting(8 << 30, "Largest uploaded file of a model, in bytes.")
     header_bytes_max: int = _setting(32 << 10, "Largest request head, in bytes.")
     header_timeout_s: float = _setting(10.0, "Seconds a client may take to send a request's head.")

@@ -277,12 +277,13 @@ class Batcher:
         if suspect is not None and known is not None:
             known.clear(suspect)
         answers: list[Answer] = []
-        for exchange, result in zip(group, results, strict=True):
+        for exchange, request, result in zip(group, requests, results, strict=True):
             if isinstance(result, Exception):
                 answers.append(ModelFailed(f"the model failed: {_first_line(result)}"))
                 continue
             try:
-                answers.append(exchange.lane.encode(*result))
+                encode, wish = exchange.lane.encode, request.wish
+                answers.append(encode(*result) if wish is None else encode(*result, wish))
             except Exception as error:  # noqa: BLE001 - one that cannot be written harms no neighbour
                 answers.append(error)
         return answers, seconds, sum([request.count for request in requests])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,38 +13,15 @@ from modelport.access.principals import Principal
 from modelport.access.scopes import Scope
 from modelport.dataplane.exchange import Exchange, Plan
 from modelport.dataplane.heads import RequestHead, want
+from modelport.dataplane.pages import Page
 from modelport.dataplane.protocols import Ask, Dialect
-from modelport.dataplane.replies import describe, plain_error, status_of
+from modelport.dataplane.replies import plain_error, refuse_plainly
 from modelport.domain.errors import ModelportError
 
 DECISIONS_MAX = 1024
 
 log = structlog.get_logger()
 Authenticate = Callable[[str | None], Principal]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A path that answers GET by itself.
-
-    Args:
-        scope: What the caller must be allowed to do.
-        show: Makes the reply.
-        before: For a reply that takes long to make: called on the loop, and `show` after it in a thread.
-    """
-
-    scope: Scope
-    show: Callable[[], bytes]
-    before: Callable[[], None] | None = None
-
-    def answer(self, exchange: Exchange) -> None:
-        """Reply, now or later."""
-        if self.before is None:
-            exchange.reply(self.show())
-            return
-        self.before()
-        making = asyncio.get_running_loop().run_in_executor(None, self.show)
-        making.add_done_callback(partial(_reply_made, exchange))
 
 
 class Door:
@@ -95,7 +71,7 @@ class Door:
         problem = problem or check_cross_site(head.method, headers.get("sec-fetch-site"))
         if problem is not None:
             return _refusal(head, plain_error(421, problem))
-        page = self._pages.get(head.path)
+        page = self._pages.get(head.path) or self._page_of_a_protocol(head.path)
         if page is not None:
             if head.method != "GET":
                 return _refusal(head, _wrong_method(head.method, "GET"))
@@ -117,6 +93,10 @@ class Door:
                 ask=ask,
             )
         return _refusal(head, plain_error(404, "nothing is at this path"))
+
+    def _page_of_a_protocol(self, path: str) -> Page | None:
+        pages = (dialect.page(path) for dialect in self._dialects)
+        return next((page for page in pages if page is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +135,11 @@ class Decision:
         if self.refusal is not None:
             plan.refuse_early = lambda: self.refusal
         elif authenticate is not None and self.scope is not Scope.PUBLIC:
-            refuse = self.refuse or _refuse_plainly
+            refuse = self.refuse or refuse_plainly
             check = partial(_check, authenticate, head.authorization, self.scope, refuse)
             plan.refuse_early = check
             plan.handle = partial(_handle_checked, check, self.handle)
         return plan
-
-
-def _reply_made(exchange: Exchange, made: asyncio.Future[bytes]) -> None:
-    try:
-        reply = made.result()
-    except Exception:  # a fault of ours is still a reply
-        log.exception("page.failed")
-        reply = plain_error(500, "the server failed on this request")
-    exchange.reply(reply)
 
 
 def _handle_checked(
@@ -198,12 +169,6 @@ def _refusal(head: RequestHead, reply: bytes) -> Decision:
     if head.method == "HEAD":  # its reply has no body, or the client would take it for the next reply
         reply = reply[: reply.index(b"\r\n\r\n") + 4]
     return Decision(lambda exchange: exchange.reply(reply), refusal=reply)
-
-
-def _refuse_plainly(error: ModelportError) -> bytes:
-    status = status_of(error)
-    headers = [("WWW-Authenticate", "Bearer")] if status == 401 else []
-    return plain_error(status, describe(error), headers)
 
 
 def _wrong_method(method: str, allowed: str) -> bytes:

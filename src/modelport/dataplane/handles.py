@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from modelport.dataplane.batching import Batcher
 from modelport.dataplane.costs import Costs
+from modelport.domain.signature import Signature
 
 
 class Keeper(Protocol):
@@ -40,7 +41,7 @@ class ModelHandle:
         digest: SHA-256 of its manifest.
     """
 
-    __slots__ = ("_keepers", "batcher", "costs", "digest", "failure", "known", "size")
+    __slots__ = ("_keepers", "batcher", "costs", "digest", "failure", "known", "signature", "size")
 
     def __init__(self, digest: str) -> None:
         self.digest = digest
@@ -48,6 +49,7 @@ class ModelHandle:
         self.failure: str | None = None  # why it does not work
         self.known = False  # it worked, here or in another worker, and may be loaded when it is asked for
         self.size = 0  # bytes it took when it was loaded last
+        self.signature: Signature | None = None  # what it takes and gives, once it was loaded here
         self.costs: Costs | None = None  # of its calls, as measured when it was loaded first
         self._keepers: WeakSet[Keeper] = WeakSet()
 
@@ -63,6 +65,7 @@ class ModelHandle:
     def settle(self, batcher: Batcher, costs: Costs, size: int) -> None:
         """Say that it is in memory."""
         self.batcher, self.costs, self.size = batcher, costs, size
+        self.signature = batcher.model.signature
         self.expect()
 
     def fail(self, reason: str) -> None:

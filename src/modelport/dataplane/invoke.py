@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from random import random
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import structlog
 
@@ -21,9 +21,9 @@ from modelport.dataplane.replies import status_of
 from modelport.dataplane.tables import Lane, ServedEndpoint, ServedVariant, Tables
 from modelport.domain.clock import Clock
 from modelport.domain.errors import ModelportError, Unavailable
+from modelport.runtime.codecs import MixedReply
 from modelport.settings import Settings
 
-INLINE_BODY_BYTES = 128 << 10  # larger bodies are decoded in the model's thread
 CLIENT_GONE = 499  # nginx's number for a client that closed before its answer was there; only counted
 
 log = structlog.get_logger()
@@ -73,8 +73,9 @@ class Invoker:
         try:
             endpoint = table.endpoints.get(ask.endpoint) or table.open_endpoint(ask.endpoint)
             variant = endpoint.only
-            if variant is None or ask.variant is not None:
-                variant = endpoint.variants[endpoint.routes.choose(ask.variant, random())]  # noqa: S311 - shares, no secret
+            if variant is None or ask.chooses:
+                chosen = endpoint.routes.choose(ask.variant, random(), version=ask.version)  # noqa: S311 - shares, no secret
+                variant = endpoint.variants[chosen]
             if endpoint.waiting >= self._pending_max:
                 _overloaded(endpoint)
             exchange.queue = endpoint
@@ -93,7 +94,7 @@ class Invoker:
             batcher = lane.batcher
             if batcher.busy and not batcher.inline_rows_max and not batcher.admits():
                 _overloaded(endpoint)
-            exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= INLINE_BODY_BYTES else None
+            exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= lane.inline_bytes else None
         except Dormant as dormant:
             assert variant is not None  # noqa: S101 - it is the one that has no model in memory
             self._hold(exchange, ask, endpoint, variant, dormant.handle)
@@ -161,7 +162,7 @@ class Invoker:
     def _submit(self, exchange: Exchange, ask: Ask, variant: ServedVariant) -> None:
         """Decode a request whose model is there, and let it be answered. `handle` has this written out."""
         lane = exchange.lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
-        exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= INLINE_BODY_BYTES else None
+        exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= lane.inline_bytes else None
         exchange.queue.waiting += 1
         exchange.table.open += 1
         lane.batcher.submit(exchange)
@@ -174,7 +175,11 @@ class Invoker:
             if isinstance(answer, bytes):
                 lane.duration.observe(self._monotonic() - exchange.began)
                 lane.ok.values[0] += 1
-                exchange.reply(lane.reply % (exchange.prediction_id, len(answer), answer))
+                exchange.reply(
+                    lane.reply % (exchange.prediction_id, len(answer), answer)
+                    if type(answer) is bytes
+                    else lane.reply_mixed(exchange.prediction_id, cast("MixedReply", answer))
+                )
                 if exchange.sampled:
                     self._keep(exchange, answer)
             else:
@@ -206,7 +211,7 @@ class Invoker:
         exchange.reply(reply)
 
     def _open_lane(self, variant: ServedVariant, ask: Ask) -> Lane:
-        decode, encoder = ask.dialect.codecs(variant.batcher().model, ask)
+        decode, encoder = ask.dialect.codecs(variant.batcher().model, ask, variant.route.model_version)
         return variant.add_lane(ask.codec_key, decode, encoder)
 
     def _ask_shadows(self, original: Exchange, endpoint: ServedEndpoint) -> None:
@@ -265,8 +270,13 @@ class Invoker:
                 prediction_id=exchange.prediction_id,
                 inference_id=ask.inference_id,
                 asked=(ask.content_type, exchange.body) if endpoint.capture.inputs else None,
-                answered=(exchange.lane.reply_type, answer) if endpoint.capture.outputs else None,
+                answered=(_type_of(answer, exchange.lane), answer) if endpoint.capture.outputs else None,
+                encoding=ask.encoding,
             )
+
+
+def _type_of(answer: bytes, lane: Lane) -> str:
+    return answer.content_type if isinstance(answer, MixedReply) else lane.reply_type
 
 
 def _overloaded(endpoint: ServedEndpoint) -> NoReturn:

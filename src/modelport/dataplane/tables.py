@@ -17,13 +17,15 @@ from modelport.dataplane.handles import Dormant, ModelHandle
 from modelport.dataplane.router import Routes
 from modelport.domain.errors import NotFound, Unavailable
 from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, VariantRoute
-from modelport.runtime.codecs import Decoder, Encoder
+from modelport.domain.signature import Signature
+from modelport.runtime.codecs import Decoder, Encoder, MixedReply
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import MetricSlot, Series
 
 LANES_MAX = 64
-CodecKey = tuple[str, str | None, str | None]
-"""Protocol name, Content-Type, Accept."""
+INLINE_BODY_BYTES = 128 << 10  # larger bodies are decoded in the model's thread
+CodecKey = tuple[str, str | None, str | None, str | None]
+"""Protocol name, Content-Type, Content-Encoding, Accept."""
 
 Handles = Callable[[str], ModelHandle]
 """Digest to the handle of its model."""
@@ -46,7 +48,19 @@ class Lane:
         codes: Status to counter, for this variant and protocol.
     """
 
-    __slots__ = ("batcher", "codes", "decode", "duration", "encode", "ok", "reply", "reply_type", "variant")
+    __slots__ = (
+        "_mixed",
+        "batcher",
+        "codes",
+        "decode",
+        "duration",
+        "encode",
+        "inline_bytes",
+        "ok",
+        "reply",
+        "reply_type",
+        "variant",
+    )
 
     def __init__(
         self,
@@ -64,14 +78,22 @@ class Lane:
         self.codes = codes
         self.ok = codes(200)
         self.duration = variant.duration
+        self.inline_bytes = -1 if decode.off_loop or encoder.off_loop else INLINE_BODY_BYTES
         route = variant.route
-        self.reply = (  # prediction id, length, body
-            f"HTTP/1.1 200 OK\r\nContent-Type: {encoder.content_type}\r\n"
+        fields = (
             f"x-Amzn-Invoked-Production-Variant: {route.variant}\r\n"
             f"X-Modelport-Model-Version: {route.model_version}\r\n"
         ).encode("latin-1").replace(b"%", b"%%") + (
             b"X-Modelport-Prediction-Id: %b\r\nContent-Length: %d\r\n\r\n%b"
         )
+        media = encoder.content_type.encode("latin-1").replace(b"%", b"%%")
+        self.reply = b"HTTP/1.1 200 OK\r\nContent-Type: " + media + b"\r\n" + fields
+        """With prediction id, length and body in its places."""
+        self._mixed = b"HTTP/1.1 200 OK\r\n%b" + fields
+
+    def reply_mixed(self, prediction_id: bytes, answer: MixedReply) -> bytes:
+        """Return the whole reply whose body has binary tensors behind its JSON."""
+        return self._mixed % (answer.fields, prediction_id, len(answer), answer)
 
 
 class ServedVariant:
@@ -125,21 +147,43 @@ class ServedVariant:
         handle = self._handle
         if handle.batcher is not None:
             return handle.batcher
-        if handle.failure is None:
-            raise Dormant(handle)
-        raise Unavailable(
-            f"model {self.route.model_version} of variant {self.route.variant!r} is not loaded: "
-            f"{handle.failure}",
-            hint="deploy a version that loads, or roll back",
-            retry_after_s=5.0,
-        )
+        self.check()
+        raise Dormant(handle)
+
+    def check(self) -> None:
+        """Return when its model works, in memory or not.
+
+        Raises:
+            Unavailable: It does not; says why.
+        """
+        if self._handle.failure is not None:
+            raise Unavailable(
+                f"model {self.route.model_version} of variant {self.route.variant!r} is not loaded: "
+                f"{self._handle.failure}",
+                hint="deploy a version that loads, or roll back",
+                retry_after_s=5.0,
+            )
+
+    def signature(self) -> Signature:
+        """Return what its model takes and gives.
+
+        Raises:
+            Unavailable: The model does not work, or this worker has not loaded it yet.
+        """
+        self.check()
+        signature = self._handle.signature
+        if signature is None:
+            raise Unavailable(
+                f"model {self.route.model_version} is not in memory yet", hint="ask for a prediction once"
+            )
+        return signature
 
     def forget(self) -> None:
         """Let go of what its lanes hold of a model that leaves memory."""
         self.lanes.clear()
 
     def add_lane(self, key: CodecKey, decode: Decoder, encoder: Encoder) -> Lane:
-        """Return a lane for this pair of content types, and keep it."""
+        """Return a lane for this protocol and pair of content types, and keep it."""
         protocol = key[0]
         labels = (self.endpoint, self.route.variant, self.route.model_version)
         self.duration = self._slot.series(metrics.REQUEST_DURATION, *labels)
@@ -225,7 +269,7 @@ class ServingTable:
         """
         route = self._by_name.get(name)
         if route is None:
-            known = sorted(self._by_name)
+            known = self.names()
             offer = f"in service: {', '.join(known[:5])}{', …' if len(known) > 5 else ''}"
             raise NotFound(
                 f"there is no endpoint {name[:80]!r}",
@@ -233,6 +277,10 @@ class ServingTable:
             )
         served = self.endpoints[name] = ServedEndpoint(route, self._handles, self._slot)
         return served
+
+    def names(self) -> list[str]:
+        """Return the endpoints in service, by name."""
+        return sorted(self._by_name)
 
     def adopt(self, older: ServingTable) -> None:
         """Take over the endpoints that this table does not change."""

@@ -23,13 +23,16 @@ from modelport.dataplane.capture import Capture
 from modelport.dataplane.cold import ColdRequests
 from modelport.dataplane.config import WorkerConfig
 from modelport.dataplane.costs import Costs, measure_costs
-from modelport.dataplane.door import Door, Page
+from modelport.dataplane.door import Door
 from modelport.dataplane.feed_client import FeedClient
 from modelport.dataplane.flights import Flight
 from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
 from modelport.dataplane.memory import budget_for_models, machine_bytes, resident_bytes
+from modelport.dataplane.pages import Page
 from modelport.dataplane.protocols.invocations import Invocations
+from modelport.dataplane.protocols.kserve_v1 import KServeV1
+from modelport.dataplane.protocols.open_inference import OpenInference
 from modelport.dataplane.replies import build, plain_error
 from modelport.dataplane.server import Server
 from modelport.dataplane.serving import Serving
@@ -37,6 +40,7 @@ from modelport.dataplane.suspects import Suspects
 from modelport.dataplane.threads import any_at_work
 from modelport.dataplane.watchdog import Watchdog
 from modelport.domain.clock import Clock
+from modelport.runtime.codecs import Unpacking
 from modelport.runtime.model import LoadedModel
 from modelport.stores.artifacts.local import LocalArtifacts
 from modelport.telemetry import metrics, prometheus
@@ -139,8 +143,14 @@ class Worker:
             ),
             count_refused=self._count_refused,
         )
+        unpacking = Unpacking(settings.body_bytes_max, settings.unpacked_ratio_max)
+        tables = self.serving.tables
         door = Door(
-            (Invocations(),),
+            (
+                Invocations(unpacking),
+                OpenInference(tables, self._show_ready, unpacking),
+                KServeV1(tables, unpacking),
+            ),
             {
                 "/livez": Page(Scope.PUBLIC, lambda: build(200, b"ok\n", "text/plain")),
                 "/readyz": Page(Scope.PUBLIC, self._show_ready),

@@ -29,6 +29,7 @@ class Batcher:
     def __init__(self):
         self.idle = True
         self.used_at = 0.0
+        self.model = SimpleNamespace(signature=None)
         self.closed = False
 
     def close(self):
