@@ -19,6 +19,7 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None: "
 
 MODULES: dict[str, tuple[str, ...]] = {
     "modelport.cli.platform": ("up", "down", "status", "open", "worker"),
+    "modelport.cli.upgrade": ("upgrade",),
     "modelport.cli.registry": (
         "register",
         "verify",

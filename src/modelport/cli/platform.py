@@ -177,7 +177,7 @@ def list_problems(status: dict[str, Any]) -> list[str]:
     problems = [
         f"{line['name']} is {line['state']}" + (f" ({line['last_exit']})" if line.get("last_exit") else "")
         for line in _processes(status)
-        if line["state"] != "running"
+        if line["state"] != "running" and not line.get("beside")
     ]
     problems += [f"control: {status['not_ready']}"] if status.get("not_ready") else []
     problems += [f"token file: {problem}" for problem in status.get("token_problems", ())]

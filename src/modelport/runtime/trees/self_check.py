@@ -48,7 +48,7 @@ def check_code(predict: Predict) -> None:
     rows[::7, 0] = np.nan
     wanted = (rows[:, stumps.feature] > threshold).sum(axis=1, keepdims=True).astype(np.float64)
 
-    def decline(_names: Sequence[str], matrix: Matrix, _stop: Stop | None = None) -> list[Matrix]:
+    def decline(names: Sequence[str], matrix: Matrix, stop: Stop | None = None) -> list[Matrix]:  # noqa: ARG001 - as a run is called
         raise ModelportError(f"the compiled kernel does not take a matrix of {matrix.shape}")
 
     run = walker.runner(["predictions"], decline)
