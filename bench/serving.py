@@ -5,10 +5,11 @@
     .venv/bin/python bench/serving.py --save found.json --page docs/explanation/performance.md
     .venv/bin/python bench/serving.py --from tiny.json,others.json --page docs/explanation/performance.md
 
-Each peer is installed in an environment of its own (kept under --environments), started as its docs recommend,
-and checked: its probabilities must be the original's within 1e-6. wrk asks all of them, with fresh rows in every
-request; one server runs at a time, the others are paused; rounds are paired, medians are shown. A peer that cannot
-be installed or started, or answers wrongly, is reported with its reason. Needs Linux, `wrk` and `taskset`.
+Each peer is installed in an environment of its own (kept under --environments), started as its docs
+recommend, and checked: its probabilities must be the original's within 1e-6. wrk asks all of them, with
+fresh rows in every request; one server runs at a time, the others are paused; rounds are paired, medians
+are shown. A peer that cannot be installed or started, or answers wrongly, is reported with its reason.
+Needs Linux, `wrk` and `taskset`.
 """
 
 from __future__ import annotations
@@ -21,9 +22,6 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")  # a model is fitted beside nobody, but threads that spin are slower
 
 import msgspec
 from measuring.contestants import BY_NAME, CONTESTANTS
@@ -80,7 +78,9 @@ def measure(chosen: argparse.Namespace) -> Results:
 
 def read_options() -> argparse.Namespace:
     """Return what was asked for on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     several = {
         "models": (list(MAKERS), list(MAKERS)),
         "peers": ([one.name for one in CONTESTANTS], list(BY_NAME)),

@@ -1,6 +1,7 @@
-"""Who is measured, and how each is started: us, the floor, the ceiling, and the peers as their docs recommend.
+"""Who is measured, and how each is started: us, floor, ceiling, and the peers as their docs recommend.
 
-A contestant is one entry in the table; a new one is a function from a `Setting` to a `Command` and its line there.
+A contestant is one entry in the table; a new one is a function from a `Setting` to a `Command` and its line
+there.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Contestant:
         requirements: Its environment; empty: ours.
         told: Distributions whose versions are shown.
         takes: Whether it can serve a model.
+        infers: It runs the model at all.
         ours: It is modelport, whose figures others are compared with.
         pausable: It survives being stopped and continued while others are measured.
         start_timeout_s: How long its start may take.
@@ -83,6 +85,7 @@ class Contestant:
     requirements: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
     takes: Callable[[Made], bool] = lambda model: not model.records
+    infers: bool = True
     ours: bool = False
     pausable: bool = True
     start_timeout_s: float = 120.0
@@ -169,7 +172,16 @@ def _ceiling_asked(model: Made) -> tuple[Dialect, ...]:
 
 def _uvicorn(app: str, kind: str = "ort") -> Callable[[Setting], Command]:
     def command(setting: Setting) -> Command:
-        words = [str(setting.python), "-m", "uvicorn", "--app-dir", str(PEERS), app, "--port", str(setting.port)]
+        words = [
+            str(setting.python),
+            "-m",
+            "uvicorn",
+            "--app-dir",
+            str(PEERS),
+            app,
+            "--port",
+            str(setting.port),
+        ]
         words += ["--loop", "uvloop", "--http", "httptools", "--workers", str(setting.workers)]
         model = str(setting.model.folder / "model.joblib")
         return Command([*words, "--no-access-log"], _variables(setting, kind, MODEL=model))
@@ -288,6 +300,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         _echoed,
         ("uvloop", "httptools"),
         ("uvloop", "httptools"),
+        infers=False,
     ),
     Contestant(
         "ceiling",
@@ -302,7 +315,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "fastapi-sklearn",
         "FastAPI + scikit-learn",
         _fastapi_sklearn,
-        lambda model: _plain(model),
+        _plain,
         (*WEB, "scikit-learn", "pandas", "joblib"),
         ("fastapi", "uvicorn", "scikit-learn"),
         _scikit,

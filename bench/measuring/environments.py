@@ -1,4 +1,4 @@
-"""An environment of its own for each contestant, made once and kept; versions are what is really installed."""
+"""An environment of its own for each contestant, made once and kept; versions are what is installed."""
 
 from __future__ import annotations
 

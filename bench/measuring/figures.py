@@ -1,4 +1,4 @@
-"""From samples to figures: medians over rounds, and ratios of the same round. Pure; nothing is measured here."""
+"""From samples to figures: medians over rounds, and ratios of the same round. Pure."""
 
 from __future__ import annotations
 

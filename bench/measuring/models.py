@@ -1,14 +1,16 @@
 """The models that are served, made here: each as the files that peers load, and as what modelport registers.
 
-Rows are drawn afresh (numbers of four decimals), never from the training set, and there are thousands of them: a
-few repeated rows would train the branch predictor and flatter trees. Peers that run ONNX Runtime get what their
-users have: skl2onnx's conversion in float32.
+Rows are drawn afresh (numbers of four decimals), never from the training set, and there are thousands of
+them: a few repeated rows would train the branch predictor and flatter trees. Peers that run ONNX Runtime
+get what their users have: skl2onnx's conversion in float32.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +83,9 @@ def make_boosting(folder: Path) -> Made:
     random, matrix, target = _problem(30, 10_000)
     model = HistGradientBoostingClassifier(max_iter=300, early_stopping=False, random_state=0)
     title = "histogram boosting, 300 trees, 30 features"
-    return _scikit("boosting", title, folder, model.fit(matrix, target), matrix, random)
+    with _one_thread():
+        model.fit(matrix, target)
+    return _scikit("boosting", title, folder, model, matrix, random)
 
 
 def make_forest(folder: Path) -> Made:
@@ -93,7 +97,9 @@ def make_forest(folder: Path) -> Made:
     model = RandomForestClassifier(n_estimators=300, random_state=0, n_jobs=1).fit(matrix, target)
     random = np.random.default_rng(SEED)
     made = _scikit("forest", "forest, 300 trees, 64 features (digits)", folder, model, matrix, random)
-    mixed = 0.5 * (matrix[random.integers(0, len(matrix), ROWS)] + matrix[random.integers(0, len(matrix), ROWS)])
+    mixed = 0.5 * (
+        matrix[random.integers(0, len(matrix), ROWS)] + matrix[random.integers(0, len(matrix), ROWS)]
+    )
     noisy = np.round(np.clip(mixed + random.normal(scale=0.5, size=mixed.shape), 0, 16), 4)
     return Made(made.name, made.title, folder, made.original, matrix, noisy, made.expected)
 
@@ -103,7 +109,7 @@ def make_mlp(folder: Path) -> Made:
     random = np.random.default_rng(SEED)
     sizes = (784, 512, 512, 10)
     nodes, constants, last = [], [], "input"
-    for layer, (width, height) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for layer, (width, height) in enumerate(itertools.pairwise(sizes)):
         constants += [
             _constant(f"w{layer}", random.normal(scale=width**-0.5, size=(width, height))),
             _constant(f"b{layer}", random.normal(scale=0.1, size=height)),
@@ -136,14 +142,23 @@ def make_cnn(folder: Path) -> Made:
         nodes.append(helper.make_node(kind, taken, [name]))
         return name
 
-    last, before = add("Relu", [convolve("stem", "input", (PICTURE[0], CHANNELS[0], 3))], "stem_r"), CHANNELS[0]
+    last, before = (
+        add("Relu", [convolve("stem", "input", (PICTURE[0], CHANNELS[0], 3))], "stem_r"),
+        CHANNELS[0],
+    )
     for stage, channels in enumerate(CHANNELS):
         for block in range(2):
             stride = 2 if stage and not block else 1
             name = f"s{stage}b{block}"
-            first = add("Relu", [convolve(f"{name}a", last, (before, channels, 3), stride=stride)], f"{name}ar")
+            first = add(
+                "Relu", [convolve(f"{name}a", last, (before, channels, 3), stride=stride)], f"{name}ar"
+            )
             second = convolve(f"{name}b", first, (channels, channels, 3))
-            kept = last if before == channels else convolve(f"{name}s", last, (before, channels, 1), stride=stride)
+            kept = (
+                last
+                if before == channels
+                else convolve(f"{name}s", last, (before, channels, 1), stride=stride)
+            )
             last, before = add("Relu", [add("Add", [second, kept], f"{name}sum")], f"{name}out"), channels
     add("GlobalAveragePool", [last], "pooled")
     nodes.append(helper.make_node("Flatten", ["pooled"], ["flat"], axis=1))
@@ -188,7 +203,9 @@ def make_slow(folder: Path, *, turns: int = 30) -> Made:
     ]
     constants.append(_constant("one", np.ones((1, 1))))
     rows = np.round(random.normal(size=(ROWS, width)), 4)
-    return _network("slow", "the same work for each row", folder, (nodes, constants, (width,)), rows, heavy=True)
+    return _network(
+        "slow", "the same work for each row", folder, (nodes, constants, (width,)), rows, heavy=True
+    )
 
 
 def make_flights(folder: Path) -> Made:
@@ -206,7 +223,9 @@ def make_flights(folder: Path) -> Made:
     pipeline = make_pipeline(
         make_column_transformer((encoder, list(CATEGORIES)), remainder="passthrough"),
         HistGradientBoostingClassifier(max_iter=130, random_state=0),
-    ).fit(known[list(FEATURES)], known[TARGET])
+    )
+    with _one_thread():
+        pipeline.fit(known[list(FEATURES)], known[TARGET])
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(pipeline, folder / "model.joblib")
     sample = fresh[list(FEATURES)].sample(ROWS, random_state=0)
@@ -231,6 +250,13 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
 }
 
 
+def _one_thread() -> AbstractContextManager[Any]:
+    """Return a block in which OpenMP does not spin: on a busy machine that makes fitting ten times slower."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1)
+
+
 def _problem(width: int, count: int) -> tuple[np.random.Generator, NDArray[np.float64], NDArray[np.int64]]:
     random = np.random.default_rng(SEED)
     matrix = np.round(random.normal(size=(count, width)), 4)
@@ -251,7 +277,9 @@ def _scikit(
     converted = to_onnx(model, initial_types=inputs, options={"zipmap": False}, target_opset=18)
     (folder / "model.onnx").write_bytes(converted.SerializeToString())
     rows = np.round(random.normal(size=(ROWS, matrix.shape[1])), 4)
-    return Made(name, title, folder, model, matrix, rows, lambda asked: np.asarray(model.predict_proba(asked)))
+    return Made(
+        name, title, folder, model, matrix, rows, lambda asked: np.asarray(model.predict_proba(asked))
+    )
 
 
 def _network(

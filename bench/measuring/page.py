@@ -21,23 +21,32 @@ GENERATOR_BOUND = 0.97
 METHOD = """\
 Read the figures as ratios: they were taken side by side, and hold better than the absolute numbers.
 
-- Everybody serves the same model and is asked the same rows; the probabilities of 256 rows were compared with the
-  original's before anything was measured, and had to agree within 1e-6.
-- Rows are fresh in each request (thousands of them in turn): repeated rows train the processor's branch predictor
-  and flatter trees.
-- modelport runs as `modelport up`: the router with its weights, metrics, every limit, and the check of each row against
-  the signature are on, and the processor time counts all its processes, the control plane included. The *floor* reads
-  a request and sends it back; the *ceiling* does the whole inference without anything that makes it a platform.
+- Everybody serves the same model and is asked the same rows; the probabilities of 256 rows were compared
+  with the original's before anything was measured, and had to agree within 1e-6.
+- Rows are fresh in each request (thousands of them in turn): repeated rows train the processor's branch
+  predictor and flatter trees.
+- modelport runs as `modelport up`: the router with its weights, metrics, every limit, and the check of each
+  row against the signature are on, and the processor time counts all its processes, the control plane
+  included. The *floor* reads a request and sends it back; the *ceiling* does the whole inference without
+  anything that makes it a platform.
 - Peers run as their documentation recommends for one model on this number of cores, without access logs, one
   thread for a call; with ONNX Runtime they load skl2onnx's float32 conversion.
-- One server runs at a time, the others are paused; rounds go forwards and backwards through them; medians of rounds.
-  A ratio is the median of the ratios within rounds.
-- `wrk` asks in a closed loop, so latencies are those of a server that is as busy as the connections make it; under
-  open load see `bench/overload.py`. Its own share of a core is shown where it may have been the limit.
-- Processor time is Linux's schedstat of all processes of a server, divided by requests. Memory is their proportional
-  set size after the load. Cold start is from exec to the first 200 (for modelport, of the whole platform with
-  the endpoint deployed before).
+- One server runs at a time, the others are paused; rounds go forwards and backwards through them; medians
+  of rounds. A ratio is the median of the ratios within rounds.
+- `wrk` asks in a closed loop, so latencies are those of a server that is as busy as the connections make
+  it; under open load see `bench/overload.py`. Its own share of a core is shown where it may have been the
+  limit.
+- Processor time is Linux's schedstat of all processes of a server, divided by requests. Memory is their
+  proportional set size after the load. Cold start is from exec to the first 200 (for modelport, of the
+  whole platform with the endpoint deployed before).
 """
+
+
+REPEAT = """\
+```
+.venv/bin/python bench/serving.py --quick          # does it work here?
+.venv/bin/python bench/serving.py --page docs/explanation/performance.md
+```"""
 
 
 def write_page(results: Results, path: Path) -> None:
@@ -65,7 +74,9 @@ def draw_pictures(results: Results) -> dict[str, str]:
                 bars.sort(key=lambda bar: -bar.value)
                 where = "one core" if layout == "split" else "all cores"
                 drawings[f"performance-{model}.svg"] = draw_bars(
-                    bars, title=f"{title}: {where}, 64 connections", axis="requests per second, one row as JSON"
+                    bars,
+                    title=f"{title}: {where}, 64 connections",
+                    axis="requests per second, one row as JSON",
                 )
                 break
     return drawings
@@ -85,22 +96,28 @@ def render_page(results: Results, pictures: Mapping[str, str]) -> str:
         results: What was found.
         pictures: File name of a drawing to where the page finds it.
     """
-    machine = results.machine
     parts = [
         "# Performance",
-        f"Written by `bench/serving.py --page` on {machine.date}: {results.rounds} paired rounds of "
-        f"{results.seconds:g} s. Machine: {machine.processor}, {machine.cores} cores, {machine.memory_gib:g} GiB, "
-        f"{machine.system}, Python {machine.python}; load average {machine.load:g} when it began.",
+        _head(results),
         print_tables(results, pictures),
         "## Versions",
         _versions(results),
         "## How it was measured",
         METHOD.strip(),
         "## To repeat it",
-        "```\n.venv/bin/python bench/serving.py --quick          # does it work here?\n"
-        ".venv/bin/python bench/serving.py --page docs/explanation/performance.md\n```",
+        REPEAT,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(results: Results) -> str:
+    machine = results.machine
+    return (
+        f"Written by `bench/serving.py --page`; measured on {machine.date}, {results.rounds} paired rounds of "
+        f"{results.seconds:g} s. Machine: {machine.processor}, {machine.cores} cores, "
+        f"{machine.memory_gib:g} GiB, {machine.system}, Python {machine.python}; load average "
+        f"{machine.load:g} when it began."
+    )
 
 
 def print_tables(results: Results, pictures: Mapping[str, str] | None = None) -> str:
@@ -142,8 +159,8 @@ def _ratios(results: Results, layout: str) -> str:
             shares = [paired_ratio(samples[model], name, OURS, lambda one: one.rate) for model in models]
             own.append([results.titles[name], *(("–" if one is None else _times(one)) for one in shares)])
     text = (
-        f"modelport's requests per second as a multiple of each server's, {CELL[HEAD].title}; in brackets, how many "
-        "times its processor time for each request is theirs."
+        f"modelport's requests per second as a multiple of each server's, {CELL[HEAD].title}; in brackets, "
+        "how many times ours theirs is in processor time for each request."
     )
     told = [text, _markdown(["", *models], rows)] if rows else []
     if own:

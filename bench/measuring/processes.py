@@ -73,7 +73,7 @@ class Marked:
         return sum(map(pss_bytes, self.pids()))
 
     def settle(self, timeout_s: float = 20.0) -> None:
-        """Wait until it has done what it still does after its first answer (a control plane that comes up)."""
+        """Wait until it has done what it still does after its first answer: a control plane comes up."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             pids = self.pids()

@@ -1,4 +1,4 @@
-"""The measurement itself: everybody is brought up, one runs while the others are paused, round after round."""
+"""The measurement: everybody is brought up, one runs while the others are paused, round after round."""
 
 from __future__ import annotations
 
@@ -84,9 +84,7 @@ def measure_model(plan: Plan, model: Made, results: Results) -> None:
             with _awake(plan, model, one):
                 memory = one.marked.pss_bytes()
             unsupported = {
-                cell.name: reason
-                for cell in plan.cells
-                if (reason := _reason(model, one, cell)) is not None
+                cell.name: reason for cell in plan.cells if (reason := _reason(model, one, cell)) is not None
             }
             results.standings.append(
                 Standing(
@@ -170,6 +168,8 @@ def _reason(model: Made, one: Running, cell: Cell) -> str | None:
         return one.unsupported[cell.dialect]
     if all(dialect.name != cell.dialect for dialect in one.contestant.dialects(model)):
         return "has no such protocol"
+    if not one.contestant.infers and cell.rows > 1:
+        return "infers nothing"
     if model.heavy and cell.rows > 1:
         return "left out: a row costs milliseconds"
     return None

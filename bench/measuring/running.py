@@ -1,4 +1,4 @@
-"""A contestant brought up: its environment, its start timed, its answers checked before anything is measured."""
+"""A contestant brought up: its environment, its start timed, its answers checked before it is measured."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def check(running: Running, dialects: tuple[Dialect, ...], model: Made) -> None:
 
 
 def requests_of(dialect: Dialect, model: Made, cell: Cell) -> list[bytes]:
-    """Return whole requests of fresh rows: thousands of one row, or as many longer ones as fit into memory."""
+    """Return whole requests of fresh rows: thousands of one row, or as many longer ones as fit in memory."""
     count = len(model.rows)
     if cell.rows == 1:
         return [dialect.request(model.rows[at : at + 1]) for at in range(count)]

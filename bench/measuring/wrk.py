@@ -50,7 +50,8 @@ end
 function done(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(
-    "measured requests=%d microseconds=%d p50=%d p99=%d max=%d status=%d connect=%d read=%d write=%d timeout=%d\\n",
+    "measured requests=%d microseconds=%d p50=%d p99=%d max=%d " ..
+    "status=%d connect=%d read=%d write=%d timeout=%d\\n",
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), latency.max,
     errors.status, errors.connect, errors.read, errors.write, errors.timeout))
 end

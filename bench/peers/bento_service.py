@@ -1,4 +1,4 @@
-"""BentoML. MODEL_DIR=... WORKERS=1 bentoml serve bento_service:Service"""  # noqa: D400, D415
+"""BentoML. MODEL_DIR=... WORKERS=1 bentoml serve bento_service:Service"""  # noqa: D415
 
 import os
 

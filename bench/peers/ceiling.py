@@ -2,10 +2,10 @@
 
     python bench/peers/ceiling.py MODEL.onnx PORT [WORKERS]
 
-`POST /predict` takes `{"instances": rows}`, `POST /v2/models/m/infer` binary V2 tensors of FP32. A head is looked
-up, not parsed again; rows are packed into float32 by struct or simdjson; whatever became readable in one turn
-of the loop shares one call of the model. There are counters and a choice among versions, as any server
-has, but no checks beyond the count of numbers, no limits, no deadlines, no capture, no logs.
+`POST /predict` takes `{"instances": rows}`, `POST /v2/models/m/infer` binary V2 tensors of FP32. A head is
+looked up, not parsed again; rows are packed into float32 by struct or simdjson; whatever became readable in
+one turn of the loop shares one call of the model. There are counters and a choice among versions, as any
+server has, but no checks beyond the count of numbers, no limits, no deadlines, no capture, no logs.
 """
 
 import asyncio
@@ -73,7 +73,9 @@ class Model:
         return self.versions[-1][0]
 
     def run(self, matrix):
-        return self.session._sess.run(self.outputs, {self.name: matrix.reshape((-1, *self.shape))}, None)[0]
+        return self.session._sess.run(  # noqa: SLF001 - the raw session is what the ceiling is about
+            self.outputs, {self.name: matrix.reshape((-1, *self.shape))}, None
+        )[0]
 
     def from_json(self, body):
         if len(body) > SMALL_BODY:
@@ -175,15 +177,20 @@ class Connection(asyncio.Protocol):
         model = self.model.choose()
         try:
             rows, count = head.read(body)
-            if len(rows) != 4 * count * model.width:
-                raise ValueError("a row has another number of features")
+            fits = len(rows) == 4 * count * model.width
         except (ValueError, struct.error, msgspec.DecodeError) as error:
-            told = str(error).encode()
-            self.write(BAD % (len(told), told))
+            self.refuse(str(error))
+            return
+        if not fits:
+            self.refuse("a row has another number of features")
             return
         if not model.pending:
             self.loop.call_soon(flush, model)
         model.pending.append((self.write, head, rows, count, started))
+
+    def refuse(self, reason):
+        told = reason.encode()
+        self.write(BAD % (len(told), told))
 
 
 def flush(model):

@@ -1,4 +1,4 @@
-"""KServe's Python server. MODEL_DIR=... python kserve_server.py PORT WORKERS"""  # noqa: D400, D415
+"""KServe's Python server. MODEL_DIR=... python kserve_server.py PORT WORKERS"""  # noqa: D415
 
 import sys
 

@@ -1,4 +1,4 @@
-"""LitServe. MODEL_DIR=... python lit_server.py PORT WORKERS"""  # noqa: D400, D415
+"""LitServe. MODEL_DIR=... python lit_server.py PORT WORKERS"""  # noqa: D415
 
 import sys
 

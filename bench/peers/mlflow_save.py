@@ -1,4 +1,4 @@
-"""Write MLflow's folder of a model. KIND=... MODEL_DIR=... python mlflow_save.py FOLDER"""  # noqa: D400, D415
+"""Write MLflow's folder of a model. KIND=... MODEL_DIR=... python mlflow_save.py FOLDER"""  # noqa: D415
 
 import os
 import sys

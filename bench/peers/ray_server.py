@@ -1,4 +1,4 @@
-"""Ray Serve. MODEL_DIR=... python ray_server.py PORT WORKERS FOLDER"""  # noqa: D400, D415
+"""Ray Serve. MODEL_DIR=... python ray_server.py PORT WORKERS FOLDER"""  # noqa: D415
 
 import sys
 import time

@@ -1,7 +1,7 @@
 """What every peer does in the middle: rows to probabilities, by ONNX Runtime or by scikit-learn.
 
-MODEL_DIR names a folder with `model.onnx` and, for scikit-learn's models, `model.joblib`; KIND is `ort` or `sklearn`.
-One thread for a call: the server has one core.
+MODEL_DIR names a folder with `model.onnx` and, for scikit-learn's models, `model.joblib`; KIND is `ort` or
+`sklearn`. One thread for a call: the server has one core.
 """
 
 import os
@@ -21,7 +21,9 @@ def open_model():
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(f"{folder}/model.onnx", options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        f"{folder}/model.onnx", options, providers=["CPUExecutionProvider"]
+    )
     first = session.get_inputs()[0]
     outputs = [session.get_outputs()[-1].name]
     shape = (-1, *first.shape[1:])
