@@ -127,7 +127,7 @@ def read_v2(body: bytes, headers: Mapping[str, str]) -> NDArray[np.float64]:
     outputs = json.loads(body[:length])["outputs"]
     at, found = length, {}
     for output in outputs:
-        size = output.get("parameters", {}).get("binary_data_size")
+        size = (output.get("parameters") or {}).get("binary_data_size")
         if size is None:
             found[output["name"]] = np.asarray(output["data"], dtype=object).reshape(output["shape"])
             continue

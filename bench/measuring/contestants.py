@@ -120,7 +120,7 @@ def _variables(setting: Setting, kind: str = "ort", **more: str) -> dict[str, st
 # modelport
 
 
-def _ours(model: Made) -> tuple[Dialect, ...]:
+def _ours(_: Made) -> tuple[Dialect, ...]:
     return (
         json_dialect("/endpoints/bench/invocations", "instances", *ANSWERS),
         v2_binary("/v2/models/bench/infer"),
@@ -388,7 +388,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "MLflow models serve",
         _mlflow,
         _mlflow_asked,
-        ("mlflow==3.18.0", "scikit-learn", "onnx", *SERVERS, "joblib"),
+        ("mlflow==3.17.2", "scikit-learn", "onnx", *SERVERS, "joblib"),
         ("mlflow", "scikit-learn", "onnxruntime"),
         _onnx,
         start_timeout_s=180.0,

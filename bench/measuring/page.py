@@ -113,8 +113,8 @@ def render_page(results: Results, pictures: Mapping[str, str]) -> str:
 def _head(results: Results) -> str:
     machine = results.machine
     return (
-        f"Written by `bench/serving.py --page`; measured on {machine.date}, {results.rounds} paired rounds of "
-        f"{results.seconds:g} s. Machine: {machine.processor}, {machine.cores} cores, "
+        f"Written by `bench/serving.py --page`, measured on {machine.date}, {results.rounds} paired rounds "
+        f"of {results.seconds:g} s. Machine: {machine.processor}, {machine.cores} cores, "
         f"{machine.memory_gib:g} GiB, {machine.system}, Python {machine.python}; load average "
         f"{machine.load:g} when it began."
     )

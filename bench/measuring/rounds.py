@@ -124,8 +124,11 @@ def _bring_all_up(
                 core=plan.layout.server,
                 starts=plan.starts,
             )
-        except (NotStarted, NotInstalled, RuntimeError, OSError) as error:
+        except (NotStarted, NotInstalled) as error:
             _miss(results, plan, model, contestant, str(error))
+            continue
+        except Exception as error:  # noqa: BLE001 - one contestant's trouble is reported, and ends nothing
+            _miss(results, plan, model, contestant, repr(error))
             continue
         stack.callback(one.marked.stop)
         results.titles[contestant.name] = contestant.title

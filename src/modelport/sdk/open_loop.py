@@ -50,6 +50,7 @@ class Offered:
         failed: Other outcomes by name: a status, or how a connection broke.
         unanswered: Requests without an answer when the wait for them ended.
         answered_in_time: How many of the 2xx came within `seconds`.
+        busy: Share of a core the generator's thread took; near 1, it may itself have been what was slow.
     """
 
     due: int = 0
@@ -60,6 +61,7 @@ class Offered:
     failed: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0
     answered_in_time: int = 0
+    busy: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -178,12 +180,14 @@ class _Generator:
         await self._connect_first()
         with _Pacer(self.loop, self._tick):
             self._start = time.perf_counter()
+            used = time.thread_time()
             limit = self.load.seconds + min(self.load.requests_limit_s, GRACE_S)
             try:
                 async with asyncio.timeout(limit):
                     await self._done.wait()
             except TimeoutError:
                 pass
+            self.offered.busy = (time.thread_time() - used) / (time.perf_counter() - self._start)
         self._ended = True
         self.offered.due = len(self._due)
         answered = len(self.offered.answered_s) + len(self.offered.refused_s)
