@@ -18,14 +18,15 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from measuring.contestants import BY_NAME, CONTESTANTS
-from measuring.figures import CELL, CELLS, Machine, Results
+from measuring.contestants import BY_NAME
+from measuring.figures import CELL, Machine, Results
 from measuring.models import MAKERS
 from measuring.page import print_tables, write_page
 from measuring.rounds import SPLIT, Plan, measure_model, say, shared
@@ -39,13 +40,16 @@ def main() -> int:
     if chosen.read:
         results = merge([load(Path(name)) for name in chosen.read.split(",")])
     else:
+        signal.signal(
+            signal.SIGTERM, lambda *_: sys.exit(143)
+        )  # so that every server is ended, not left paused
         missing = [name for name in ("wrk", "taskset") if shutil.which(name) is None]
         if missing:
             print(f"not found: {', '.join(missing)}; on Debian: apt install wrk util-linux", file=sys.stderr)
             return 1
         results = measure(chosen)
     if chosen.save:
-        Path(chosen.save).write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
+        save(results, Path(chosen.save))
     print(print_tables(results))
     if chosen.page:
         write_page(results, Path(chosen.page))
@@ -73,6 +77,8 @@ def measure(chosen: argparse.Namespace) -> Results:
                     Path(chosen.environments).expanduser(),
                 )
                 measure_model(plan, model, results)
+                if chosen.save:  # a long run that is interrupted keeps what it has
+                    save(results, Path(chosen.save))
     return results
 
 
@@ -81,15 +87,14 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    several = {
-        "models": (list(MAKERS), list(MAKERS)),
-        "peers": ([one.name for one in CONTESTANTS], list(BY_NAME)),
-        "cells": ([cell.name for cell in CELLS], list(CELL)),
-        "layouts": (["split", "shared"], ["split", "shared"]),
+    known = {
+        "models": list(MAKERS),
+        "peers": list(BY_NAME),
+        "cells": list(CELL),
+        "layouts": ["split", "shared"],
     }
-    for name, (default, known) in several.items():
-        parser.add_argument(f"--{name}", help=f"some of: {', '.join(known)}", default=None)
-        del default
+    for name, words in known.items():
+        parser.add_argument(f"--{name}", help=f"some of: {', '.join(words)}; all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each run of wrk, at least 1")
     parser.add_argument("--starts", type=int, default=3, help="how often each cold start is timed")
@@ -104,12 +109,12 @@ def read_options() -> argparse.Namespace:
         chosen.models = chosen.models or "tiny"
         chosen.peers = chosen.peers or ",".join(QUICK_PEERS)
         chosen.layouts = chosen.layouts or "split"
-    for name, (default, known) in several.items():
+    for name, words in known.items():
         given = getattr(chosen, name)
-        wanted = default if given is None else [word for word in given.split(",") if word]
-        unknown = sorted(set(wanted) - set(known))
+        wanted = words if given is None else [word for word in given.split(",") if word]
+        unknown = sorted(set(wanted) - set(words))
         if unknown:
-            parser.error(f"--{name}: found {', '.join(unknown)}, expected some of {', '.join(known)}")
+            parser.error(f"--{name}: found {', '.join(unknown)}, expected some of {', '.join(words)}")
         setattr(chosen, name, wanted)
     return chosen
 
@@ -127,6 +132,11 @@ def machine() -> Machine:
         python=platform.python_version(),
         load=round(os.getloadavg()[0], 2),
     )
+
+
+def save(results: Results, path: Path) -> None:
+    """Write results for `--from`."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
 
 
 def load(path: Path) -> Results:

@@ -19,6 +19,7 @@ from measuring.running import NotStarted, Running, bring_up, requests_of, start
 from measuring.wrk import drive, write_requests
 
 SETTLE_S = 0.2
+WARM_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +182,16 @@ def _reason(model: Made, one: Running, cell: Cell) -> str | None:
 def _measure_one(plan: Plan, model: Made, one: Running, turn: int, results: Results) -> None:
     layout = plan.layout
     with _awake(plan, model, one):
+        url = f"http://127.0.0.1:{one.port}"
+        asked = [cell for cell in plan.cells if cell.name in one.requests]
+        for cell in asked[:1]:  # caches, connections and lazy imports of a server that slept or just started
+            drive(url, one.requests[cell.name], connections=16, seconds=WARM_S, core=layout.generator)
         pids = one.marked.pids()
-        for cell in plan.cells:
-            path = one.requests.get(cell.name)
-            if path is None:
-                continue
+        for cell in asked:
             before = one.marked.processor_seconds(pids)
             told, share = drive(
-                f"http://127.0.0.1:{one.port}",
-                path,
+                url,
+                one.requests[cell.name],
                 connections=cell.connections,
                 seconds=plan.seconds,
                 threads=layout.threads,

@@ -145,12 +145,12 @@ def next_rate(points: Sequence[LoadPoint], search: Search) -> float | None:
 
 
 def find_knee(points: Sequence[LoadPoint], search: Search) -> Knee:
-    """Return how much is carried, from what was tried."""
+    """Return how much is carried, from at least one load that was tried."""
     limit = limit_of(points, search)
     carried, broken = _bracket(points, limit)
-    beyond = [point for point in points if point.rate > carried]
-    busy = [point.generator >= GENERATOR_BUSY for point in (beyond or list(points))]
-    return Knee(carried, limit, broken is not None, bool(busy) and all(busy))
+    last = [point for point in points if point.rate > carried] or [max(points, key=lambda one: one.rate)]
+    busy = all(point.generator >= GENERATOR_BUSY for point in last)
+    return Knee(carried, limit, broken is not None, busy)
 
 
 def recommend(
