@@ -242,6 +242,12 @@ def _python(name: str, *more: Callable[[Setting], str]) -> Callable[[Setting], C
     return command
 
 
+def _ray(setting: Setting) -> Command:
+    command = _python("ray_server.py", lambda it: str(it.folder))(setting)
+    patience = {"RAY_raylet_start_wait_time_s": "180"}  # on one core its own 30 s may not do
+    return Command(command.words, {**command.environment, **patience})
+
+
 def _kserve_asked(_: Made) -> tuple[Dialect, ...]:
     return (json_dialect("/v1/models/m:predict", "instances", *ANSWERS), v2_binary("/v2/models/m/infer"))
 
@@ -396,7 +402,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
     Contestant(
         "ray-serve",
         "Ray Serve + ONNX Runtime",
-        _python("ray_server.py", lambda setting: str(setting.folder)),
+        _ray,
         _plain,
         ("ray[serve]==2.60.0", *SERVERS),
         ("ray", "onnxruntime"),

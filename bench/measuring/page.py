@@ -42,6 +42,11 @@ Read the figures as ratios: they were taken side by side, and hold better than t
 """
 
 
+BUSY_SHARE = 0.5
+BUSY = (
+    " **The machine was busy with other work**: absolute figures are too low for everybody, latencies too "
+    "long, and ratios under 1.5 mean nothing."
+)
 REPEAT = """\
 ```
 .venv/bin/python bench/serving.py --quick          # does it work here?
@@ -116,7 +121,7 @@ def _head(results: Results) -> str:
         f"Written by `bench/serving.py --page`, measured on {machine.date}, {results.rounds} paired rounds "
         f"of {results.seconds:g} s. Machine: {machine.processor}, {machine.cores} cores, "
         f"{machine.memory_gib:g} GiB, {machine.system}, Python {machine.python}; load average "
-        f"{machine.load:g} when it began."
+        f"{machine.load:g} when it began." + (BUSY if machine.load > BUSY_SHARE * machine.cores else "")
     )
 
 
