@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from modelport.durable import crash_point, write_durably
+from modelport.durable import write_durably
 from modelport.runtime.trees.code_file import code_file
 from modelport.runtime.trees.layout import WHOLE, Array
 
@@ -64,7 +64,6 @@ def write_code(folder: Path, code: bytes, compiler: str) -> Path:
     header = msgspec.json.encode(Header(hashlib.sha256(code).hexdigest(), len(code), compiler)) + b"\n"
     path = code_file(folder)
     write_durably(path, header.ljust(CODE_AT, b"\0") + code, mode=0o600)
-    crash_point("kernel.written")
     return path
 
 

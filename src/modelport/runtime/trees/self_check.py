@@ -48,7 +48,8 @@ def check_code(predict: Predict) -> None:
     rows[::7, 0] = np.nan
     wanted = (rows[:, stumps.feature] > threshold).sum(axis=1, keepdims=True).astype(np.float64)
 
-    def decline(names: Sequence[str], matrix: Matrix, stop: Stop | None = None) -> list[Matrix]:  # noqa: ARG001 - as a run is called
+    def decline(names: Sequence[str], matrix: Matrix, stop: Stop | None = None) -> list[Matrix]:
+        del names, stop
         raise ModelportError(f"the compiled kernel does not take a matrix of {matrix.shape}")
 
     run = walker.runner(["predictions"], decline)
