@@ -44,6 +44,7 @@ class Connection(asyncio.Protocol):
 
     Args:
         server: What it shares with the others.
+        spoke: Its client has asked before, in another worker.
     """
 
     __slots__ = (
@@ -67,12 +68,13 @@ class Connection(asyncio.Protocol):
         "_watch",
     )
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, spoke: bool = False) -> None:
         self._server = server
         self._transport: asyncio.Transport | None = None
         self._open: deque[Exchange] = deque()
         self._buffer = b""
-        self._phase = Phase.HEAD  # a connection that never speaks gets no more patience than a slow head
+        # A connection that never spoke gets no more patience than a slow head.
+        self._phase = Phase.IDLE if spoke else Phase.HEAD
         self._since = server.now
         self._watch: HeadReader | None = None
         self._plan: Plan | None = None
@@ -176,7 +178,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing() or not self.is_quiet():
             return  # again after the next reply
-        if self._server.hand_over(transport):
+        if self._server.hand_over(transport, spoke=self._phase is Phase.IDLE):
             self._ended = True
             transport.close()  # another process holds the socket: it stays open
         else:
