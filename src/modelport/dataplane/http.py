@@ -62,6 +62,7 @@ class Connection(asyncio.Protocol):
     Args:
         server: What it shares with the others.
         plans: What is done with which head, on the listener that it came through.
+        spoke: Its client has asked before, in another worker.
     """
 
     __slots__ = (
@@ -88,14 +89,14 @@ class Connection(asyncio.Protocol):
         "place",
     )
 
-    def __init__(self, server: Server, plans: Plans) -> None:
+    def __init__(self, server: Server, plans: Plans, *, spoke: bool = False) -> None:
         self._server = server
         self._plans = plans
         self._kept = plans.kept
         self._transport: asyncio.Transport | None = None
         self._write: Callable[[bytes], None] = _write_nowhere
         self._open: list[Exchange] = []
-        self._phase = HEAD  # a connection that never speaks gets no more patience than a slow head
+        self._phase = IDLE if spoke else HEAD  # who never spoke gets no more patience than a slow head
         self._since = server.now  # when this phase began
         self._buffer = b""
         self._watch: HeadReader | None = None
@@ -216,7 +217,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing() or not self.is_quiet():
             return  # again after the next reply
-        if self._server.hand_over(transport):
+        if self._server.hand_over(transport, spoke=self._phase is IDLE):
             self._phase = ENDED
             transport.close()  # another process holds the socket: it stays open
         else:

@@ -99,9 +99,9 @@ class Server:
         self.rounds = Rounds(self._tick_s, self.now)
         self._tick()
 
-    def connect(self, plans: Plans) -> Connection:
-        """Return the protocol of a new connection."""
-        return Connection(self, plans)
+    def connect(self, plans: Plans, *, spoke: bool = False) -> Connection:
+        """Return the protocol of a connection; `spoke`: its client has asked before, in another worker."""
+        return Connection(self, plans, spoke=spoke)
 
     def hold(self, count: int) -> None:
         """Count bytes of requests that have to be kept.
@@ -133,11 +133,17 @@ class Server:
         """Return whether another worker would take a connection."""
         return self._handover is not None and self._handover.possible(must=self.draining)
 
-    def hand_over(self, transport: asyncio.Transport) -> bool:
-        """Give a connection's socket to another worker; return whether one takes it."""
+    def hand_over(self, transport: asyncio.Transport, *, spoke: bool) -> bool:
+        """Give a connection's socket to another worker; return whether one takes it.
+
+        Args:
+            transport: The connection's.
+            spoke: Its client has asked before.
+        """
         if self._handover is None:
             return False
-        return self._handover.give(transport.get_extra_info("socket").fileno(), must=self.draining)
+        descriptor = transport.get_extra_info("socket").fileno()
+        return self._handover.give(descriptor, spoke=spoke, must=self.draining)
 
     def share(self) -> None:
         """Tell the other workers what is held here, and let them have what is more than a fair share."""

@@ -230,7 +230,7 @@ class Worker:
         listen = self._loop.create_unix_server if one.family is socket.AF_UNIX else self._loop.create_server
         return await listen(self._protocol_of(one), sock=one.dup(), backlog=BACKLOG)
 
-    def _protocol_of(self, one: socket.socket) -> Callable[[], Connection]:
+    def _protocol_of(self, one: socket.socket) -> Callable[..., Connection]:
         """Return what makes the protocol of a connection, by where it came in."""
         plans = self._local_plans if one.family is socket.AF_UNIX else self._plans
         return partial(self.server.connect, plans)
