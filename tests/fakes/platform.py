@@ -163,9 +163,16 @@ class Platform:
 
     def kill_process(self, name: str) -> float:
         """Kill -9 a process of the table; return the seconds until its replacement is ready."""
+        return self._replace(name, signal.SIGKILL)
+
+    def end_process(self, name: str) -> float:
+        """Ask a process of the table to end; return the seconds until its replacement is ready."""
+        return self._replace(name, signal.SIGTERM)
+
+    def _replace(self, name: str, number: signal.Signals) -> float:
         pid = self.pid(name)
         started = time.monotonic()
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
         wait_for(
             lambda: self.table()[name]["pid"] != pid and self.table()[name]["state"] == "running",
             START_TIMEOUT_S,

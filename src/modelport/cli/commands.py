@@ -38,6 +38,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "undeploy",
     ),
     "modelport.cli.inference": ("predict", "feedback"),
+    "modelport.cli.bench": ("bench",),
     "modelport.cli.jobs": ("batch", "monitor", "jobs", "logs", "stop"),
     "modelport.cli.history": ("events",),
     "modelport.cli.quickstart": ("quickstart",),

@@ -100,19 +100,19 @@ class Handover:
         self._name = int.from_bytes(os.urandom(8), "little") | 1
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arriving: set[asyncio.Task[None]] = set()
-        self._connect: Connect
+        self._protocol_of: Callable[[socket.socket], Connect]
         self.given = 0
         for end in (inbox, *outlets):
             end.setblocking(False)
 
-    def start(self, loop: asyncio.AbstractEventLoop, connect: Connect) -> None:
+    def start(self, loop: asyncio.AbstractEventLoop, protocol_of: Callable[[socket.socket], Connect]) -> None:
         """Take the connections that others give.
 
         Args:
             loop: Where they are served.
-            connect: Returns the protocol of one.
+            protocol_of: Returns what makes the protocol of a connection.
         """
-        self._loop, self._connect = loop, connect
+        self._loop, self._protocol_of = loop, protocol_of
         loop.add_reader(self._inbox.fileno(), self._take, TAKEN_PER_TURN)
 
     def stop(self) -> None:
@@ -210,8 +210,8 @@ class Handover:
 
     async def _serve(self, connection: socket.socket, *, spoke: bool) -> None:
         connection.setblocking(False)
-        connect = functools.partial(self._connect, spoke=spoke)
         try:
+            connect = functools.partial(self._protocol_of(connection), spoke=spoke)
             await asyncio.get_running_loop().connect_accepted_socket(connect, connection)
         except OSError as error:  # its client went meanwhile
             log.info("handover.lost", reason=str(error))

@@ -110,6 +110,20 @@ def test_a_reader_never_sees_half_a_copy(tmp_path):
     slot.close()
 
 
+def test_what_did_not_change_is_copied_once_and_stays(tmp_path):
+    slot = MetricSlot(tmp_path, "a")
+    for turn in range(1, 4):
+        slot.series(metrics.CAPTURED, f"e{turn}", "v").add(turn)
+        slot.series(metrics.CAPTURED, "e1", "v").add()
+        slot.flush()
+        totals = read_totals(tmp_path)
+        found = {key[1][0]: values for key, values in totals.items() if key[0] == metrics.CAPTURED}
+        assert found == {
+            f"e{number}": [number + (turn if number == 1 else 0)] for number in range(1, turn + 1)
+        }
+    slot.close()
+
+
 COUNTS = """
 import sys
 from pathlib import Path
