@@ -31,7 +31,7 @@ def upgrade(home: Path | None, timeout: float, output: Output) -> None:
 
     Its settings are read again; addresses stay. What does not start leaves the old processes serving.
 
-    Example: pip install --upgrade modelport && modelport upgrade
+    Example: modelport upgrade --home ~/platform
     """
     layout, clock = read_settings({"home": home}).layout, SystemClock()
     pid = lock_holder(layout.lock)
