@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-
 import numpy as np
 import pytest
-from backports import zstd
 from hypothesis import given, settings
 
 from fakes import rows as forms
+from fakes.malformed_packed import PACKERS
 from fakes.signatures import FLIGHT, FLIGHTS
 from modelport.domain.signature import Signature
 from modelport.runtime.cells import cells_of
 from modelport.runtime.codecs import TRITON_TYPE, Codecs
 from modelport.runtime.columns import ColumnEncoder
 
-PACKERS = {
-    "gzip": gzip.compress,
-    "deflate": zlib.compress,
-    "zstd": lambda body: zstd.compress(body) + zstd.compress(b""),
-}
+MANY = 20  # so many times the rows take the way of whole columns
 
 
 def by_the_rules(sample: forms.Sample) -> np.ndarray:
@@ -52,6 +45,13 @@ def decode_all(signature: Signature, rows: list[forms.Row]) -> dict[str, np.ndar
         )
         made[f"V2, {form}"] = decoder(body).matrix()
         assert decoder(body).count == len(rows)  # its JSON is known by now
+    for form, (body, size) in forms.as_open_inference(signature, rows * MANY).items():
+        decoder = codecs.decoder_for(
+            TRITON_TYPE if size is None else f"{TRITON_TYPE};json-header-size={size}"
+        )
+        many = decoder(body).matrix().reshape(MANY, len(rows), -1)
+        assert all(part.tobytes() == many[0].tobytes() for part in many)
+        made[f"V2 of many rows, {form}"] = many[0]
     for encoding, pack in PACKERS.items():
         body = pack(forms.as_json(signature, rows)["compact"])
         made[f"JSON, {encoding}"] = codecs.decoder_for("application/json", encoding)(body).matrix()

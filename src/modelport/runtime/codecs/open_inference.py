@@ -17,6 +17,7 @@ Source: Open Inference Protocol V2, "Inference Request JSON Object"; Triton, "Bi
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -40,10 +41,11 @@ from modelport.runtime.codecs.tensors import (
     Datatype,
     Tensor,
     column,
-    column_of_elements,
+    numbers_of_elements,
+    numbers_of_few,
     output_tensors,
 )
-from modelport.runtime.codecs.values import VALUES_MAX, GeneralReader, refuse_many_values
+from modelport.runtime.codecs.values import VALUES_MAX, GeneralReader, finished, refuse_many_values
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import found, located, quote
 
@@ -51,6 +53,7 @@ TRITON = "application/vnd.sagemaker-triton.binary+json"
 """Media type of such a body, as for Triton on SageMaker; `json-header-size` is the length of its JSON."""
 
 HEAD_SIZE = "json-header-size"
+FEW_ROWS = 16
 KEPT_MAX = 64
 QUOTE, COLON = b'":'
 LENGTH_HINT = "Inference-Header-Content-Length is the length of the JSON before the binary tensors"
@@ -298,24 +301,39 @@ class _Prepared:
             elements = tensor.elements()
             return packed(
                 [
-                    column_of_elements(cell, tensor.datatype, elements[j::width])
+                    np.array(numbers_of_elements(cell, tensor.datatype, elements[j::width]))
                     for j, cell in enumerate(cells)
                 ]
             )
         return packed([column(cell, tensor.datatype, values[j::width]) for j, cell in enumerate(cells)])
 
     def _read_columns(self, body: bytes) -> Rows:
-        read: list[NDArray[np.float64]] = []
         count = next(tensor.count for tensor in self._columns if tensor is not None)
-        for cell, tensor in zip(self._schema.cells, self._columns, strict=True):
-            read.append(np.full(count, UNUSED) if tensor is None else _read_column(cell, tensor, body))
-        return packed(read)
+        pairs = list(zip(self._schema.cells, self._columns, strict=True))
+        if count <= FEW_ROWS:
+            few = [
+                [UNUSED] * count if tensor is None else _read_few(cell, tensor, body)
+                for cell, tensor in pairs
+            ]
+            return finished([struct.pack(f"<{len(few)}d", *row) for row in zip(*few, strict=True)])
+        return packed(
+            [
+                np.full(count, UNUSED) if tensor is None else _read_column(cell, tensor, body)
+                for cell, tensor in pairs
+            ]
+        )
+
+
+def _read_few(cell: Cell, tensor: Tensor, body: bytes) -> list[float]:
+    if tensor.data is not None:
+        return numbers_of_elements(cell, tensor.datatype, tensor.elements())
+    return numbers_of_few(cell, tensor.datatype, tensor.binary(body))
 
 
 def _read_column(cell: Cell, tensor: Tensor, body: bytes) -> NDArray[np.float64]:
     values = tensor.array(body)
     if values is None:
-        return column_of_elements(cell, tensor.datatype, tensor.elements())
+        return np.array(numbers_of_elements(cell, tensor.datatype, tensor.elements()))
     return column(cell, tensor.datatype, values)
 
 
@@ -325,8 +343,10 @@ def _tensor(given: _Input) -> Tensor:
     Raises:
         InvalidInput: It has neither or both, or binary data of another size than its shape says.
     """
-    parameters = _known(given.parameters, {"binary_data_size": int}, f"tensor {quote(given.name)}")
-    size = parameters.get("binary_data_size")
+    size = None
+    if given.parameters is not UNSET:  # words for errors are made only where they may be needed
+        known = _known(given.parameters, {"binary_data_size": int}, f"tensor {quote(given.name)}")
+        size = known.get("binary_data_size")
     count = math.prod(given.shape)
     if (size is None) == (given.data is UNSET):
         neither = size is None
