@@ -62,6 +62,11 @@ class Settings:
         10.0, "Seconds a worker's loop may stand still in a model's call before the worker is replaced."
     )
     batch_rows_max: int = _setting(256, "Rows of several requests that share one call of a model.")
+    batch_difference_max: float = _setting(
+        0.0,
+        "How much answers may depend on the requests that share a call, as a share of max(1, |answer|); "
+        "a model that was measured to depend on them more runs its requests one by one.",
+    )
     drain_timeout_s: float = _setting(30.0, "Seconds to wait for open requests at a stop or switch.")
     canary_timeout_s: float = _setting(60.0, "Seconds a model may take to load and warm up once.")
     canary_memory_bytes_max: int = _setting(8 << 30, "Address space of the process that tries a model first.")

@@ -68,6 +68,25 @@ def test_shares_targets_and_headers(tmp_path):
         assert "a, b" in answer.json["Message"]
 
 
+@pytest.mark.parametrize("allowed", [0.0, 1e-9])
+def test_a_model_that_depends_on_the_rows_beside_its_own_runs_requests_one_by_one(tmp_path, allowed):
+    worker = WorkerInThread(tmp_path, batch_difference_max=allowed)
+    worker.publish(1, one(worker.put(truthful_bundle(1), batch_difference=1e-10), 1))
+
+    def calls():
+        return read_totals(worker.layout.metrics)[metrics.BATCH_SIZE, ("e", "v1", "m:1")]
+
+    with worker:
+        with TruthfulLoad(worker.url, "e", connections=16) as load:
+            _wait(lambda: load.report.answered > 500)
+            if allowed:
+                _wait(lambda: calls()[0] < sum(calls()[:-1]))  # some of more than one row
+        assert dict(load.report.failed) == {}
+    if not allowed:
+        assert calls()[0] == sum(calls()[:-1])
+        assert calls()[0] >= 500
+
+
 def test_prediction_ids(tmp_path):
     worker = WorkerInThread(tmp_path)
     worker.publish(1, one(worker.put(truthful_bundle(1)), 1))

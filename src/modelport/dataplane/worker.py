@@ -36,6 +36,7 @@ from modelport.dataplane.suspects import Suspects
 from modelport.dataplane.threads import any_at_work
 from modelport.dataplane.watchdog import Watchdog
 from modelport.domain.clock import Clock
+from modelport.runtime.invariance import shared_rows
 from modelport.runtime.model import LoadedModel
 from modelport.stores.artifacts.local import LocalArtifacts
 from modelport.telemetry import metrics, prometheus
@@ -204,13 +205,19 @@ class Worker:
     def _load(self, digest: str) -> tuple[LoadedModel, Costs]:
         model = LoadedModel.load(self._artifacts, digest)
         model.warm_up()
+        model.compare_batches(self._clock.monotonic)
+        if model.batch_difference:
+            log.info("model.depends_on_batch", digest=digest, difference=model.batch_difference)
         return model, measure_costs(model, self._clock.monotonic)
 
     def _host(self, model: LoadedModel, costs: Costs) -> Batcher:
+        settings = self._config.settings
         return Batcher(
             model,
             costs,
-            rows_max=self._config.settings.batch_rows_max,
+            rows_max=shared_rows(
+                model.batch_difference, settings.batch_difference_max, settings.batch_rows_max
+            ),
             loop=self._loop,
             now=self._clock.monotonic,
             finish=self._invoker.finish,
