@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
@@ -22,8 +23,9 @@ from modelport.api.callers import calls_of, scope_of
 from modelport.api.rest import artifacts, endpoints, history, jobs, registry
 from modelport.api.rest.bodies import kind_of_body
 from modelport.api.rest.problems import status_of
-from modelport.cli.commands import MODULES, build
+from modelport.cli.commands import MODULE_OF, load
 from modelport.cli.exits import MEANINGS, code_of
+from modelport.cli.parameters import Argument
 from modelport.domain import errors
 from modelport.domain.errors import ModelportError
 from modelport.settings import Settings
@@ -45,9 +47,6 @@ def pages() -> dict[str, str]:
 
 def cli_page() -> str:
     """Return every command with its arguments and options."""
-    import typer.main
-
-    group: Any = typer.main.get_command(build())
     lines = [
         "# Command line",
         "",
@@ -57,28 +56,26 @@ def cli_page() -> str:
         "`http://127.0.0.1:8090`) and show it `MODELPORT_TOKEN` where that is set. A version is written",
         "`name:3`, an alias `name@champion`. What the exit codes mean: [exit codes](exit-codes.md).",
     ]
-    for name in (name for names in MODULES.values() for name in names):
-        command = group.commands[name]
+    for name in MODULE_OF:
+        command = load(name)
         text, _, example = inspect.cleandoc(command.help or "").partition("Example:")
         lines += ["", f"## modelport {name}", "", _joined(text), ""]
         lines += ["```", f"$ {example.strip()}", "```", ""]
         lines += ["| | |", "|---|---|"]
-        lines += [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
+        lines += [_parameter(parameter) for parameter in command.params]
     return "\n".join(lines) + "\n"
 
 
-def _parameter(parameter: Any) -> str:
-    if parameter.param_type_name == "argument":
-        spelled = parameter.metavar or str(parameter.name).upper()
-        spelled = spelled.strip("[]")
-        told = (parameter.help or "").strip()
+def _parameter(parameter: click.Option | Argument) -> str:
+    told = parameter.help
+    if isinstance(parameter, Argument):
+        spelled = parameter.human_readable_name.strip("[]")
         return f"| `{spelled}`{'' if parameter.required else ' (optional)'} | {told} |"
     spelled = ", ".join(f"`{option}`" for option in parameter.opts)
-    default = parameter.default
-    told = (parameter.help or "").strip()
+    default = parameter.to_info_dict()["default"]
     if parameter.required:
         told += " Required."
-    elif default not in (None, False, "", []) and not callable(default):
+    elif default not in (None, False, "", ()):
         told += f" Default: `{default}`."
     return f"| {spelled} | {told} |"
 

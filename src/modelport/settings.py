@@ -16,6 +16,9 @@ from typing import Any
 
 from modelport.domain.errors import InvalidInput
 
+WORKERS_MAX = 4
+"""Workers where none are asked for; further ones are a decision."""
+
 
 def _setting(default: Any, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
@@ -44,6 +47,11 @@ class Settings:
     )
     allowed_hosts: str = _setting("", "Further Host names accepted, separated by commas.")
     body_bytes_max: int = _setting(64 << 20, "Largest request body, in bytes.")
+    unpacked_ratio_max: int = _setting(
+        100,
+        "Bytes a packed body (gzip, deflate, zstd, npz) may unpack to for each byte sent, beyond its first "
+        "MiB; `body_bytes_max` holds after unpacking too.",
+    )
     artifact_bytes_max: int = _setting(8 << 30, "Largest uploaded file of a model, in bytes.")
     header_bytes_max: int = _setting(32 << 10, "Largest request head, in bytes.")
     header_timeout_s: float = _setting(10.0, "Seconds a client may take to send a request's head.")
@@ -68,13 +76,38 @@ class Settings:
         "a model that was measured to depend on them more runs its requests one by one.",
     )
     drain_timeout_s: float = _setting(30.0, "Seconds to wait for open requests at a stop or switch.")
+    drain_linger_s: float = _setting(
+        2.0, "Seconds a quiet connection is kept at a stop, for a request that is on its way."
+    )
+    start_timeout_s: float = _setting(
+        60.0, "Seconds a new process may take to be ready in an upgrade, before the old one is kept."
+    )
     canary_timeout_s: float = _setting(60.0, "Seconds a model may take to load and warm up once.")
     canary_memory_bytes_max: int = _setting(8 << 30, "Address space of the process that tries a model first.")
+    model_memory_bytes_max: int = _setting(
+        0,
+        "Memory of one worker for models, in bytes; those idle longest leave it beyond that, and come back "
+        "when asked. 0: half of the machine's (or container's) memory, divided by the workers.",
+    )
+    cold_wait_s: float = _setting(
+        30.0, "Seconds a request waits for a model that is loaded for it; then it gets 503."
+    )
+    cold_requests_max: int = _setting(
+        1024, "Requests of one worker waiting for models that are being loaded; further ones get 503."
+    )
+    start_load_s: float = _setting(
+        2.0, "Seconds a starting worker loads models before it serves; the others follow while it serves."
+    )
     capture_max_bytes: int = _setting(1 << 30, "Captured bytes kept for each endpoint.")
     capture_max_age_days: float = _setting(30.0, "Days captured records are kept.")
     capture_queue_records: int = _setting(10_000, "Captured records waiting to be written, for each worker.")
     batch_memory_bytes: int = _setting(64 << 20, "Memory a batch job aims to keep for rows in flight.")
     log_level: str = _setting("info", "debug, info, warning or error.")
+
+    @property
+    def worker_count(self) -> int:
+        """Return how many inference workers `workers` means."""
+        return self.workers or min(os.cpu_count() or 1, WORKERS_MAX)
 
     @property
     def layout(self) -> HomeLayout:
@@ -117,6 +150,16 @@ class HomeLayout:
     def processes_file(self) -> Path:
         """Return the supervisor's process table as JSON: names, pids, states, restarts."""
         return self.run / "processes.json"
+
+    @property
+    def upgrade_request_file(self) -> Path:
+        """Return what `modelport upgrade` asks the supervisor for."""
+        return self.run / "upgrade-request.json"
+
+    @property
+    def takeover_file(self) -> Path:
+        """Return what a supervisor leaves to the program that takes its place in the same process."""
+        return self.run / "takeover.json"
 
     @property
     def feed_socket(self) -> Path:

@@ -41,6 +41,11 @@ def test_naming_a_function_loads_nothing_heavy(name):
 
 @pytest.mark.parametrize("command", ["deploy", "endpoints", "events", "jobs", "models", "up", "status"])
 def test_a_command_loads_only_what_it_needs(command):
-    _, loaded = probe(f"from modelport.cli.commands import build; build(['{command}'])")
+    _, loaded = probe(f"from modelport.cli.commands import load; load('{command}')")
     assert not HEAVY & loaded
-    assert not {"rich", "click", "pygments"} & loaded
+    assert not {"rich", "pygments", "pydantic"} & loaded
+
+
+def test_starting_the_platform_needs_no_client():
+    _, loaded = probe("from modelport.cli.commands import load; load('up')")
+    assert "httpx" not in loaded

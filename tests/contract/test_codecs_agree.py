@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+
 import numpy as np
 import pytest
+from backports import zstd
 from hypothesis import given, settings
 
 from fakes import rows as forms
 from fakes.signatures import FLIGHT, FLIGHTS
 from modelport.domain.signature import Signature
 from modelport.runtime.cells import cells_of
-from modelport.runtime.codecs import Codecs
+from modelport.runtime.codecs import TRITON_TYPE, Codecs
 from modelport.runtime.columns import ColumnEncoder
+
+PACKERS = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": lambda body: zstd.compress(body) + zstd.compress(b""),
+}
 
 
 def by_the_rules(sample: forms.Sample) -> np.ndarray:
@@ -28,12 +38,23 @@ def decode_all(signature: Signature, rows: list[forms.Row]) -> dict[str, np.ndar
         "application/jsonlines": forms.as_json_lines,
         "text/csv": forms.as_csv,
         "application/x-npy": forms.as_npy,
+        "application/x-npz": forms.as_npz,
+        "application/vnd.apache.arrow.stream": forms.as_arrow_stream,
     }.items():
         for form, body in write(signature, rows).items():
             header = "; header=absent" if form == "no header" else ""
             decoded = codecs.decoder_for(content_type + header)(body)
             assert decoded.count == len(rows)
             made[f"{content_type}, {form}"] = decoded.matrix()
+    for form, (body, size) in forms.as_open_inference(signature, rows).items():
+        decoder = codecs.decoder_for(
+            TRITON_TYPE if size is None else f"{TRITON_TYPE};json-header-size={size}"
+        )
+        made[f"V2, {form}"] = decoder(body).matrix()
+        assert decoder(body).count == len(rows)  # its JSON is known by now
+    for encoding, pack in PACKERS.items():
+        body = pack(forms.as_json(signature, rows)["compact"])
+        made[f"JSON, {encoding}"] = codecs.decoder_for("application/json", encoding)(body).matrix()
     for form, batch in forms.as_arrow(signature, rows).items():
         encoded = ColumnEncoder(signature, batch.schema.names).encode(batch)
         assert encoded.failures == []

@@ -16,7 +16,7 @@ CODECS = Codecs(FLIGHTS)
 
 
 def test_every_content_type_is_broken_in_ten_ways_of_every_kind() -> None:
-    counts = Counter((case.content_type, case.kind) for case in CASES)
+    counts = Counter((case.content_type.partition(";")[0], case.kind) for case in CASES)
     few = {
         (content_type, kind)
         for content_type in malformed.CONTENT_TYPES
@@ -29,7 +29,7 @@ def test_every_content_type_is_broken_in_ten_ways_of_every_kind() -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_malformed_request_is_refused_with_its_place(case: malformed.Malformed) -> None:
     with pytest.raises(InvalidInput) as caught:
-        CODECS.decoder_for(case.content_type)(case.body)
+        CODECS.decoder_for(case.content_type, case.encoding)(case.body)
     error = caught.value
     if case.row is not None:
         assert error.row == case.row, error.message

@@ -12,6 +12,9 @@ JSON = "application/json"
 JSON_LINES = "application/jsonlines"
 CSV = "text/csv"
 NPY = "application/x-npy"
+NPZ = "application/x-npz"
+ARROW = "application/vnd.apache.arrow.stream"
+TENSORS = "application/vnd.sagemaker-triton.binary+json"
 KINDS = ("syntax", "shape", "type", "missing", "extra", "range", "encoding", "size", "depth")
 NAMES = [feature.name for feature in FLIGHTS.features]
 REQUIRED = [feature.name for feature in FLIGHTS.features if not feature.missing]
@@ -20,7 +23,10 @@ MISSPELT = ("dep_huor", "Carrier", "dist", "x", "", "origin ", "tempp", "é", "i
 
 @dataclass(frozen=True)
 class Malformed:
-    """One request, and where its fault lies: `row` and `feature` are None where there is none to name."""
+    """One request, and where its fault lies: `row` and `feature` are None where there is none to name.
+
+    `encoding` is how the body is packed, as a Content-Encoding says it.
+    """
 
     content_type: str
     kind: str
@@ -28,9 +34,10 @@ class Malformed:
     body: bytes
     row: int | None = None
     feature: str | None = None
+    encoding: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.content_type} {self.kind}: {self.name}"
+        return f"{self.content_type.partition(';')[0]} {self.kind}: {self.name}"
 
 
 def whole_bodies() -> list[tuple[str, str, bytes]]:

@@ -26,12 +26,12 @@ def _changed(feature: str, value: Any) -> bytes:
     return npy(array)
 
 
-def _headed(header: bytes, *, version: bytes = b"\x01\x00", data: bytes = b"") -> bytes:
+def headed(header: bytes, *, version: bytes = b"\x01\x00", data: bytes = b"") -> bytes:
     size = len(header).to_bytes(2 if version[0] == 1 else 4, "little")
     return b"\x93NUMPY" + version + size + header + data
 
 
-def _header(descr: str = "'<f8'", order: str = "False", shape: str = "(1, 13)") -> bytes:
+def npy_header(descr: str = "'<f8'", order: str = "False", shape: str = "(1, 13)") -> bytes:
     return f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
 
 
@@ -45,20 +45,20 @@ def npy_cases() -> list[Malformed]:  # noqa: C901, PLR0912 - a table of cases
     for name, body in (
         ("no magic", b"not a npy file"),
         ("cut after the magic", b"\x93NUMPY"),
-        ("version 9", _headed(_header(), version=b"\x09\x00", data=row)),
+        ("version 9", headed(npy_header(), version=b"\x09\x00", data=row)),
         ("a header cut short", b"\x93NUMPY\x01\x00\xff\x00{'descr'"),
-        ("a header that is no literal", _headed(b"import os", data=row)),
-        ("a call in the header", _headed(_header(shape="tuple([1, 13])"), data=row)),
-        ("a list for a header", _headed(b"[1, 2]", data=row)),
-        ("a header without a shape", _headed(b"{'descr': '<f8', 'fortran_order': False}", data=row)),
+        ("a header that is no literal", headed(b"import os", data=row)),
+        ("a call in the header", headed(npy_header(shape="tuple([1, 13])"), data=row)),
+        ("a list for a header", headed(b"[1, 2]", data=row)),
+        ("a header without a shape", headed(b"{'descr': '<f8', 'fortran_order': False}", data=row)),
         (
             "a header with more",
-            _headed(b"{'descr': '<f8', 'fortran_order': False, 'shape': (1, 13), 'x': 1}", data=row),
+            headed(b"{'descr': '<f8', 'fortran_order': False, 'shape': (1, 13), 'x': 1}", data=row),
         ),
-        ("an order that is a number", _headed(_header(order="2"), data=row)),
-        ("a type that does not exist", _headed(_header(descr="'<q9'"), data=row)),
+        ("an order that is a number", headed(npy_header(order="2"), data=row)),
+        ("a type that does not exist", headed(npy_header(descr="'<q9'"), data=row)),
         ("a zip of arrays", b"PK\x03\x04" + row),
-        ("a NUL in the header", _headed(b"{\x00}", data=row)),
+        ("a NUL in the header", headed(b"{\x00}", data=row)),
     ):
         add("syntax", name, body)
     for shape in ((13,), (2, 12), (2, 14), (2, 13, 1), (1, 1, 13), (13, 1), (), (1,), (26,), (2, 0)):
@@ -66,11 +66,11 @@ def npy_cases() -> list[Malformed]:  # noqa: C901, PLR0912 - a table of cases
     add("shape", "structured in two dimensions", npy(np.stack([_flights(), _flights()])))
     for dtype in ("c16", "c8", "M8[s]", "m8[s]", "V8"):
         add("type", f"{dtype} throughout", npy(np.zeros((2, 13), dtype)))
-    add("type", "objects", _headed(_header(descr="'|O'"), data=row))
+    add("type", "objects", headed(npy_header(descr="'|O'"), data=row))
     add(
         "type",
         "objects in a field",
-        _headed(_header(descr="[('carrier', '|O')]", shape="(1,)"), data=bytes(8)),
+        headed(npy_header(descr="[('carrier', '|O')]", shape="(1,)"), data=bytes(8)),
     )
     add("type", "numbers for text", npy(np.zeros((2, 13))), 0, "carrier")
     add("type", "text for a number", npy(_flights(dep_hour="U4")), 0, None)
@@ -99,7 +99,7 @@ def npy_cases() -> list[Malformed]:  # noqa: C901, PLR0912 - a table of cases
     add(
         "extra",
         "a field twice",
-        _headed(_header(descr="[('a', '<f8'), ('a', '<f8')]", shape="(1,)"), data=bytes(16)),
+        headed(npy_header(descr="[('a', '<f8'), ('a', '<f8')]", shape="(1,)"), data=bytes(16)),
     )
     for feature, value in (
         ("weekday", 7), ("weekday", -1), ("weekday", 1e15), ("distance", -0.5), ("distance", np.inf),
@@ -120,7 +120,7 @@ def npy_cases() -> list[Malformed]:  # noqa: C901, PLR0912 - a table of cases
     add(
         "encoding",
         "code points beyond Unicode",
-        _headed(_header("'<U1'", shape="(1, 13)"), data=b"\xff" * 52),
+        headed(npy_header("'<U1'", shape="(1, 13)"), data=b"\xff" * 52),
     )
     for name, shape, data in (
         ("3.6 TiB announced", "(38000000000, 13)", row),
@@ -134,8 +134,8 @@ def npy_cases() -> list[Malformed]:  # noqa: C901, PLR0912 - a table of cases
         ("a length that is true", "(True, 13)", row),
         ("no rows", "(0, 13)", b""),
     ):
-        add("size", name, _headed(_header(shape=shape), data=data))
-    add("size", "a header of 60,000 bytes", _headed(_header() + b" " * 60_000, data=row))
+        add("size", name, headed(npy_header(shape=shape), data=data))
+    add("size", "a header of 60,000 bytes", headed(npy_header() + b" " * 60_000, data=row))
     add("size", "no structured rows", npy(_flights()[:0]))
     for name, text in (
         ("lists in the header", "[" * 4000 + "]" * 4000),
@@ -148,9 +148,9 @@ def npy_cases() -> list[Malformed]:  # noqa: C901, PLR0912 - a table of cases
         ("attributes", "a" + ".a" * 4000),
         ("calls", "a(" * 2000 + ")" * 2000),
     ):
-        add("depth", name, _headed(_header(shape=text), data=row))
+        add("depth", name, headed(npy_header(shape=text), data=row))
     nested = "('<f8', " + "(1, " * 50 + ")" * 50 + ")"
-    add("depth", "types in the type", _headed(_header(descr=f"[('a', {nested})]", shape="(1,)"), data=row))
+    add("depth", "types in the type", headed(npy_header(descr=f"[('a', {nested})]", shape="(1,)"), data=row))
     return cases
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,6 +225,87 @@ def _is_text(feature: Feature) -> bool:
     if feature.vocabulary:
         return isinstance(feature.vocabulary[0], str)
     return feature.type in {FeatureType.STRING, FeatureType.CATEGORY, FeatureType.DATETIME}
+
+
+def as_npz(signature: Signature, rows: list[Row]) -> dict[str, bytes]:
+    """Return npz bodies of the same rows, stored and deflated; none where a name is no member's name."""
+    if any("/" in feature.name or "\\" in feature.name for feature in signature.features):
+        return {}  # zip files have folders
+    columns = {
+        feature.name: _npy_column(feature, [row[feature.name] for row in rows])
+        for feature in signature.features
+    }
+    tall = {name: column.reshape(-1, 1) for name, column in columns.items()}
+    return {"stored": npz(columns), "deflated": npz(columns, packed=True), "columns of one": npz(tall)}
+
+
+def npz(arrays: dict[str, np.ndarray], *, packed: bool = False) -> bytes:
+    """Return arrays as `np.savez` writes them, also under names that are no Python words."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            archive.writestr(f"{name}.npy", npy(array))
+    return file.getvalue()
+
+
+def as_open_inference(signature: Signature, rows: list[Row]) -> dict[str, tuple[bytes, int | None]]:
+    """Return V2 bodies of the same rows, and the length of the JSON in them where tensors follow."""
+    plain, mixed, tails = [], [], []
+    for feature in signature.features:
+        values = [row[feature.name] for row in rows]
+        tensor = {"name": feature.name, "shape": [len(rows)], **_tensor(feature, values)}
+        plain.append(tensor)
+        column = _npy_column(feature, values)
+        if column.dtype.kind == "U":
+            datatype = "BYTES"
+            tail = b"".join(len(t).to_bytes(4, "little") + t for t in map(str.encode, column.tolist()))
+        else:
+            datatype = {"f": "FP64", "i": "INT64", "b": "BOOL"}[column.dtype.kind]
+            tail = column.tobytes()
+        head = {"name": feature.name, "shape": [len(rows), 1], "datatype": datatype}
+        mixed.append(head | {"parameters": {"binary_data_size": len(tail)}})
+        tails.append(tail)
+    nested = [each | {"shape": [len(rows), 1], "data": [[value] for value in each["data"]]} for each in plain]
+    used = [each for each, feature in zip(plain, signature.features, strict=True) if feature.used]
+    half = [tensor if at % 2 else plain[at] for at, tensor in enumerate(mixed)]
+    bodies: dict[str, tuple[bytes, int | None]] = {
+        "JSON": (json.dumps({"inputs": plain}).encode(), None),
+        "JSON, nested": (json.dumps({"id": "é", "inputs": nested}, indent=1).encode(), None),
+        "JSON, backwards": (json.dumps({"inputs": plain[::-1], "parameters": {}}).encode(), None),
+        "JSON without unused columns": (json.dumps({"inputs": used}).encode(), None),
+    }
+    for name, inputs, blobs in (("binary", mixed, tails), ("half binary", half, tails[1::2])):
+        head = json.dumps({"inputs": inputs}).encode()
+        bodies[name] = (head + b"".join(blobs), len(head))
+    return bodies
+
+
+def _tensor(feature: Feature, values: list[Any]) -> dict[str, Any]:
+    given = [value for value in values if value is not None]
+    if any(isinstance(value, str) for value in given) or (_is_text(feature) and not given):
+        return {"datatype": "BYTES", "data": values}
+    if any(isinstance(value, bool) for value in given):
+        return {"datatype": "BOOL", "data": values}
+    if any(isinstance(value, float) for value in given) or feature.type is FeatureType.DOUBLE:
+        return {"datatype": "FP64", "data": values}
+    return {"datatype": "BOOL" if feature.type is FeatureType.BOOL else "INT64", "data": values}
+
+
+def as_arrow_stream(signature: Signature, rows: list[Row]) -> dict[str, bytes]:
+    """Return Arrow streams of the same rows: one batch of each kind, and a batch for each row."""
+    bodies = {form: arrow_stream(batch) for form, batch in as_arrow(signature, rows).items()}
+    plain = as_arrow(signature, rows)["plain"]
+    bodies["a batch for each row"] = arrow_stream(*[plain.slice(at, 1) for at in range(len(rows))])
+    return bodies
+
+
+def arrow_stream(*batches: pa.RecordBatch, **options: Any) -> bytes:
+    """Return batches of one schema as a stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batches[0].schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
 
 
 def as_arrow(signature: Signature, rows: list[Row]) -> dict[str, pa.RecordBatch]:

@@ -17,6 +17,7 @@ from modelport.domain.routes import RouteTable
 from modelport.durable import CRASH_POINT_VARIABLE
 from modelport.settings import Settings
 from modelport.supervisor.child import Child
+from modelport.supervisor.inboxes import Inboxes
 from modelport.supervisor.listeners import bind_listener, listener_url
 from modelport.wire.feed import active_file, encode_routes, route_file
 
@@ -43,7 +44,9 @@ class Stage(Platform):
         active_file(self.layout.routes).write_text(str(OLD_REVISIONS))
         self._listeners = [bind_listener("127.0.0.1", 0, setting="--port") for _ in range(2)]
         self.control_url, self.inference_url = (listener_url(listener) for listener in self._listeners)
-        self._specs = {spec.name: spec for spec in process_table(settings, *self._listeners)}
+        self._inboxes = Inboxes.make(1, self.layout.run)
+        table = process_table(settings, self._listeners[0], self._listeners[1], self._inboxes)
+        self._specs = {spec.name: spec for spec in table}
         self._running: dict[str, Child] = {}
         self.layout.endpoint_file.write_text(
             json.dumps(
@@ -64,12 +67,13 @@ class Stage(Platform):
         self.stop()
         for listener in self._listeners:
             listener.close()
+        self._inboxes.close()
 
     def start(self, name: str, *, crash_at: str | None = None, wait: bool = True) -> None:
         """Start a process, armed or not; wait until it is ready, or has died of its arms."""
         spec = self._specs[name]
         env = {**spec.env, **({CRASH_POINT_VARIABLE: crash_at} if crash_at else {})}
-        child = Child(replace(spec, env=env))
+        child = Child.start(replace(spec, env=env))
         self._running[name] = child
         if wait:
             wait_for(lambda: child.said_ready() or child.ended(), START_TIMEOUT_S, what=f"{name} ready")

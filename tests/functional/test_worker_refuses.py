@@ -15,12 +15,27 @@ from modelport.wire.signature import encode_signature
 GOOD = json.dumps({"instances": [FLIGHT]}).encode()
 
 
-def request(content_type: str, body: bytes) -> bytes:
+def request(
+    content_type: str, body: bytes, *, path: str = "/endpoints/flights/invocations", more: str = ""
+) -> bytes:
     head = (
-        "POST /endpoints/flights/invocations HTTP/1.1\r\nHost: localhost\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{more}"
         f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def ways(case: malformed.Malformed) -> list[bytes]:
+    """Return the case as a request of each protocol that has its form."""
+    packed = f"Content-Encoding: {case.encoding}\r\n" if case.encoding else ""
+    found = [request(case.content_type, case.body, more=packed)]
+    if case.content_type == malformed.JSON:
+        found.append(request(case.content_type, case.body, path="/v1/models/flights:predict", more=packed))
+    if case.content_type.startswith(malformed.TENSORS):
+        size = case.content_type.partition("json-header-size=")[2]
+        more = f"Inference-Header-Content-Length: {size}\r\n" if size else ""
+        found.append(request(malformed.JSON, case.body, path="/v2/models/flights/infer", more=more))
+    return found
 
 
 def read_reply(stream: BinaryIO) -> tuple[int, bytes]:
@@ -47,12 +62,12 @@ def test_malformed_requests_are_refused_between_good_ones(tmp_path):
         expected = read_reply(stream)
         assert expected[0] == 200
         cases = malformed.malformed_requests()
-        for case in cases:
-            connection.sendall(good + request(case.content_type, case.body) + good)
+        for case, broken in [(each, way) for each in cases for way in ways(each)]:
+            connection.sendall(good + broken + good)
             before, (status, body), after = read_reply(stream), read_reply(stream), read_reply(stream)
             told = json.loads(body)
             placed = case.row in (None, told.get("row")) and case.feature in (None, told.get("feature"))
             if not placed or not 400 <= status < 500 or {before, after} != {expected}:
                 wrong.append((str(case), status, body))
-    assert len(cases) > 300
+    assert len(cases) > 600
     assert wrong == []

@@ -49,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     supervisor.add_argument("--output", choices=("table", "json"), default="table")
     supervisor.add_argument("--detached", action="store_true")
     supervisor.add_argument("--stop-on-eof", action="store_true")
+    supervisor.add_argument("--takeover", type=Path)
+    supervisor.add_argument("--check", action="store_true")
 
     control = kinds.add_parser("control")
     control.add_argument("--home", type=Path, required=True)
@@ -58,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     inference.add_argument("--home", type=Path, required=True)
     inference.add_argument("--index", type=int, required=True)
     inference.add_argument("--fd", type=int, required=True)
+    inference.add_argument("--handover")
 
     job = kinds.add_parser("job")
     job.add_argument("folder", type=Path)

@@ -14,7 +14,6 @@ from modelport.api.platform import Platform
 from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import saved_settings
 from modelport.bootstrap.supervised import announce_ready, open_tokens, tether
-from modelport.bootstrap.supervisor import worker_count
 from modelport.control.plane import ControlPlane
 from modelport.domain.clock import Clock, SystemClock
 from modelport.settings import Settings
@@ -43,7 +42,7 @@ def run(home: Path, fd: int) -> int:
         artifacts=artifacts,
         engine=local_engine(settings),
         clock=clock,
-        workers_expected=worker_count(settings),
+        workers_expected=settings.worker_count,
     )
     plane.start()
     try:

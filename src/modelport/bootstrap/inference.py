@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import socket
+import time
 from pathlib import Path
 
 from modelport.access.hosts import parse_allowed
@@ -12,17 +13,20 @@ from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import saved_settings
 from modelport.bootstrap.supervised import announce_ready, open_tokens, tether
 from modelport.dataplane.config import WorkerConfig
+from modelport.dataplane.handover import Handover
 from modelport.dataplane.worker import run_worker
 from modelport.domain.clock import SystemClock
 
 
-def run(home: Path, index: int, fd: int) -> int:
+def run(home: Path, index: int, fd: int, handover: str | None = None) -> int:
     """Serve predictions until asked to stop.
 
     Args:
         home: The platform's.
         index: Which worker this is, from 0.
         fd: An inherited listening socket.
+        handover: Inherited descriptors as numbers with commas: the board, this worker's inbox, and the
+            way into every worker's inbox.
     """
     tether()
     settings, clock = saved_settings(home), SystemClock()
@@ -33,7 +37,20 @@ def run(home: Path, index: int, fd: int) -> int:
         allowed_hosts=parse_allowed(settings.allowed_hosts, settings.host),
         authenticate=functools.partial(authenticate, tokens=tokens) if tokens else None,
         try_model=local_engine(settings).try_model,
+        handover=_open_handover(index, handover, settings.connections_max) if handover else None,
     )
     with socket.socket(fileno=fd) as listener:
         run_worker(config, [listener], clock, on_ready=announce_ready)
     return 0
+
+
+def _open_handover(index: int, descriptors: str, connections_max: int) -> Handover:
+    board, inbox, *outlets = (int(number) for number in descriptors.split(","))
+    return Handover(
+        index,
+        socket.socket(fileno=inbox),
+        [socket.socket(fileno=outlet) for outlet in outlets],
+        board,
+        time.monotonic_ns,
+        connections_max=connections_max,
+    )

@@ -3,40 +3,59 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelport import __version__
 from modelport.access.principals import check_bind
 from modelport.bootstrap import program
 from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import make_folders, save_settings, write_json
-from modelport.domain.clock import SystemClock
+from modelport.bootstrap.takeover import Takeover, command_line, make_succession, read_takeover
+from modelport.domain.clock import Clock, SystemClock
 from modelport.settings import HomeLayout, Settings, read_settings
+from modelport.supervisor.inboxes import Inboxes
 from modelport.supervisor.listeners import bind_listener, listener_url
 from modelport.supervisor.lock import HomeLock
 from modelport.supervisor.loop import Hooks, Supervisor
 from modelport.supervisor.table import ProcessSpec, ProcessView, table_document
+from modelport.supervisor.upgrade import Upgrade
+from modelport.supervisor.upgrading import UPGRADE_SIGNAL
 
-WORKERS_MAX = 4
 GRACE_BEYOND_DRAIN_S = 5.0
+KINDS = ("inference", "control", "job", "canary")
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
 """A worker per core is faster than workers whose libraries each start a thread per core."""
 
 
-def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
+def run(
+    *,
+    output: str,
+    detached: bool,
+    stop_on_eof: bool,
+    takeover: Path | None = None,
+    check: bool = False,
+    **flags: Any,
+) -> int:
     """Run a platform until it is asked to stop.
 
     Args:
         output: "json" prints one line with both URLs when it is ready, "table" prints them for people.
         detached: Leave the terminal alone once they are printed; later talk goes to a log.
         stop_on_eof: Stop when standard input ends.
+        takeover: What another program left to this one in the same process; None: start afresh.
+        check: Only find out whether it would start and take over.
         flags: Settings given on the command line; None: not given.
 
     Returns:
@@ -44,32 +63,40 @@ def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
 
     Raises:
         Conflict: A platform runs on this home, or a port is taken.
+        InvalidInput: A setting is wrong, or what was left cannot be read.
         Refused: The address needs tokens.
         ModelportError: A process does not start.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, (UPGRADE_SIGNAL,))  # until somebody listens to it
     settings = read_settings(flags)
     check_bind(settings.host, tokens_configured=bool(settings.token_file))
+    left = None if takeover is None else read_takeover(takeover)
+    if check:
+        return _import_everything()
     layout, clock = settings.layout, SystemClock()
     make_folders(layout)
-    with (
-        HomeLock(layout.lock, clock),
-        bind_listener(settings.host, settings.port, setting="--port") as control,
-        bind_listener(settings.host, settings.inference_port, setting="--inference-port") as inference,
-    ):
+    with ExitStack() as stack:
+        held = (
+            _start_holding(settings, clock, stack) if left is None else _go_on_holding(settings, left, stack)
+        )
         urls = {
-            "control_url": listener_url(control),
-            "inference_url": listener_url(inference),
+            "control_url": listener_url(held.control),
+            "inference_url": listener_url(held.inference),
             "pid": os.getpid(),
         }
-        save_settings(settings)
-        write_json(layout.endpoint_file, urls)
+        with contextlib.suppress(*(() if left is None else (OSError,))):  # those that lie there are right
+            save_settings(settings)
+            write_json(layout.endpoint_file, urls)
+        options = {"output": output, "detached": detached, "stop_on_eof": stop_on_eof, **flags}
         try:
             Supervisor(
-                process_table(settings, control, inference),
+                process_table(settings, held.control, held.inference, held.inboxes),
                 clock=clock,
                 hooks=make_hooks(layout, urls, output, detached=detached),
+                on_stop=held.inboxes.shut,
                 grace_s=settings.drain_timeout_s + GRACE_BEYOND_DRAIN_S,
                 stop_on_eof=sys.stdin.fileno() if stop_on_eof else None,
+                succession=make_succession(settings, held.descriptors(), left, command_line(options)),
             ).run()
         finally:
             layout.endpoint_file.unlink(missing_ok=True)
@@ -78,8 +105,53 @@ def run(*, output: str, detached: bool, stop_on_eof: bool, **flags: Any) -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the supervisor holds for all processes, and for whoever takes its place.
+
+    Args:
+        lock: The home's.
+        control: Listens on the control port.
+        inference: Listens on the inference port; all workers share it.
+        inboxes: Where workers hand connections to each other.
+    """
+
+    lock: HomeLock
+    control: socket.socket
+    inference: socket.socket
+    inboxes: Inboxes
+
+    def descriptors(self) -> dict[str, list[int]]:
+        """Return the descriptors to leave open, by what they are."""
+        return {
+            "lock": [self.lock.fileno()],
+            "control": [self.control.fileno()],
+            "inference": [self.inference.fileno()],
+            "inboxes": list(self.inboxes.descriptors),
+        }
+
+
+def _start_holding(settings: Settings, clock: Clock, stack: ExitStack) -> Held:
+    lock = stack.enter_context(HomeLock(settings.layout.lock, clock))
+    control = bind_listener(settings.host, settings.port, setting="--port")
+    stack.enter_context(control)
+    inference = bind_listener(settings.host, settings.inference_port, setting="--inference-port")
+    stack.enter_context(inference)
+    return Held(lock, control, inference, Inboxes.make(settings.worker_count, settings.layout.run))
+
+
+def _go_on_holding(settings: Settings, left: Takeover, stack: ExitStack) -> Held:
+    descriptors = left.descriptors
+    control, inference = (socket.socket(fileno=descriptors[name][0]) for name in ("control", "inference"))
+    for listener in (control, inference):
+        listener.set_inheritable(False)
+        stack.enter_context(listener)
+    lock = stack.enter_context(HomeLock.inherit(descriptors["lock"][0]))
+    return Held(lock, control, inference, Inboxes.inherit(descriptors["inboxes"], settings.worker_count))
+
+
 def process_table(
-    settings: Settings, control: socket.socket, inference: socket.socket
+    settings: Settings, control: socket.socket, inference: socket.socket, inboxes: Inboxes
 ) -> Sequence[ProcessSpec]:
     """Return what runs: the inference workers, and one control process.
 
@@ -87,17 +159,22 @@ def process_table(
         settings: All of them.
         control: Listens on the control port.
         inference: Listens on the inference port; all workers share it.
+        inboxes: Where workers hand connections to each other.
     """
     home, logs = str(settings.home), settings.layout.logs
     workers = [
         ProcessSpec(
             f"inference-{index}",
-            program("inference", "--home", home, "--index", str(index), "--fd", str(inference.fileno())),
-            fds=(inference.fileno(),),
+            program(
+                *("inference", "--home", home, "--index", str(index), "--fd", str(inference.fileno())),
+                *("--handover", ",".join(str(number) for number in inboxes.descriptors_for(index))),
+            ),
+            fds=(inference.fileno(), *inboxes.descriptors_for(index)),
             env=ONE_THREAD,
+            overlaps=True,
             log=logs / f"inference-{index}.log",
         )
-        for index in range(worker_count(settings))
+        for index in range(settings.worker_count)
     ]
     return [
         *workers,
@@ -110,11 +187,6 @@ def process_table(
     ]
 
 
-def worker_count(settings: Settings) -> int:
-    """Return how many inference workers these settings mean."""
-    return settings.workers or min(os.cpu_count() or 1, WORKERS_MAX)
-
-
 def make_hooks(layout: HomeLayout, urls: dict[str, Any], output: str, *, detached: bool) -> Hooks:
     """Return whom the supervisor tells: the table's file, standard output, the log.
 
@@ -125,9 +197,9 @@ def make_hooks(layout: HomeLayout, urls: dict[str, Any], output: str, *, detache
         detached: Leave the terminal once they are printed.
     """
 
-    def publish(views: list[ProcessView]) -> None:
+    def publish(views: list[ProcessView], upgrade: Upgrade | None) -> None:
         try:
-            write_json(layout.processes_file, table_document(os.getpid(), views))
+            write_json(layout.processes_file, table_document(os.getpid(), __version__, views, upgrade))
         except OSError as error:  # a full disk costs the table, never the processes in it
             say(f"cannot write {layout.processes_file}: {error}")
 
@@ -151,3 +223,9 @@ def _leave_terminal(log: Path) -> None:
         os.dup2(nothing.fileno(), 0)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+
+
+def _import_everything() -> int:
+    for kind in KINDS:
+        importlib.import_module(f"modelport.bootstrap.{kind}")
+    return 0

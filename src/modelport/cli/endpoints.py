@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import typer
+import click
 
-from modelport.cli.output import (
-    AsOutput,
-    DryRun,
-    Timeout,
-    moment,
-    print_facts,
-    print_json,
-    print_table,
-    say,
-    shares,
+from modelport.cli.output import moment, print_facts, print_json, print_table, say, shares
+from modelport.cli.parameters import (
+    Argument,
+    Command,
+    Output,
+    dry_run_option,
+    endpoint_argument,
+    output_option,
+    timeout_option,
+    version_argument,
 )
 from modelport.domain.errors import InvalidInput
 from modelport.sdk.client import Client
 from modelport.sdk.endpoints import Endpoint
 
-app = typer.Typer()
-Name = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
 
-
-@app.command()
+@click.command(cls=Command)
+@version_argument
+@click.option("--endpoint", required=True, help="The endpoint's name; made when there is none.")
+@click.option("--traffic", metavar="10%", help="Its true share; the others are scaled. Default: all.")
+@click.option("--shadow", is_flag=True, help="Give it a copy of each request and drop its answers.")
+@click.option("--capture", metavar="100%", help="Share of the traffic kept for monitoring.")
+@timeout_option(120.0)
+@output_option
 def deploy(
-    reference: Annotated[str, typer.Argument(metavar="NAME:VERSION", help="A version, or NAME@ALIAS.")],
     *,
-    endpoint: Annotated[str, typer.Option(help="The endpoint's name; made when there is none.")],
-    traffic: Annotated[
-        str | None, typer.Option(metavar="10%", help="Its true share; the others are scaled. Default: all.")
-    ] = None,
-    shadow: Annotated[
-        bool, typer.Option("--shadow", help="Give it a copy of each request and drop its answers.")
-    ] = False,
-    capture: Annotated[
-        str | None, typer.Option(metavar="100%", help="Share of the traffic kept for monitoring.")
-    ] = None,
-    timeout: Timeout = 120.0,
-    output: AsOutput = "table",
+    reference: str,
+    endpoint: str,
+    traffic: str | None,
+    shadow: bool,
+    capture: str | None,
+    timeout: float,
+    output: Output,
 ) -> None:
     """Serve a version under an endpoint's name, and wait until it is InService.
 
@@ -52,11 +50,10 @@ def deploy(
         _finish(wish.wait(timeout_s=timeout, on_change=_teller(wish)), output)
 
 
-@app.command()
-def endpoints(
-    name: Annotated[str | None, typer.Argument(help="An endpoint to describe.")] = None,
-    output: AsOutput = "table",
-) -> None:
+@click.command(cls=Command)
+@click.argument("name", cls=Argument, metavar="[NAME]", required=False, help="An endpoint to describe.")
+@output_option
+def endpoints(name: str | None, output: Output) -> None:
     """List the endpoints, or describe one.
 
     Example: modelport endpoints flights
@@ -85,16 +82,19 @@ def endpoints(
             print_facts(_facts(endpoint))
 
 
-@app.command()
-def traffic(
-    endpoint: Name,
-    weights: Annotated[
-        list[str],
-        typer.Argument(metavar="VARIANT=WEIGHT...", help="Relative weights, for example v1=9 v2=1."),
-    ],
-    timeout: Timeout = 60.0,
-    output: AsOutput = "table",
-) -> None:
+@click.command(cls=Command)
+@endpoint_argument
+@click.argument(
+    "weights",
+    cls=Argument,
+    nargs=-1,
+    required=True,
+    metavar="VARIANT=WEIGHT...",
+    help="Relative weights, for example v1=9 v2=1.",
+)
+@timeout_option(60.0)
+@output_option
+def traffic(endpoint: str, weights: tuple[str, ...], timeout: float, output: Output) -> None:
     """Set the variants' relative weights; those left out keep theirs.
 
     Example: modelport traffic flights v1=90 v2=10
@@ -104,13 +104,12 @@ def traffic(
         _finish(client.endpoint(endpoint).traffic(wish, timeout_s=timeout), output)
 
 
-@app.command()
-def promote(
-    endpoint: Name,
-    variant: Annotated[str, typer.Argument(help="The variant's name, for example v2.")],
-    timeout: Timeout = 60.0,
-    output: AsOutput = "table",
-) -> None:
+@click.command(cls=Command)
+@endpoint_argument
+@click.argument("variant", cls=Argument, help="The variant's name, for example v2.")
+@timeout_option(60.0)
+@output_option
+def promote(endpoint: str, variant: str, timeout: float, output: Output) -> None:
     """Give all traffic to one variant; the others go.
 
     Example: modelport promote flights v2
@@ -119,8 +118,11 @@ def promote(
         _finish(client.endpoint(endpoint).promote(variant, timeout_s=timeout), output)
 
 
-@app.command()
-def rollback(endpoint: Name, timeout: Timeout = 60.0, output: AsOutput = "table") -> None:
+@click.command(cls=Command)
+@endpoint_argument
+@timeout_option(60.0)
+@output_option
+def rollback(endpoint: str, timeout: float, output: Output) -> None:
     """Go back to the config and weights served before.
 
     Example: modelport rollback flights
@@ -129,8 +131,11 @@ def rollback(endpoint: Name, timeout: Timeout = 60.0, output: AsOutput = "table"
         _finish(client.endpoint(endpoint).rollback(timeout_s=timeout), output)
 
 
-@app.command()
-def undeploy(endpoint: Name, *, dry_run: DryRun = False, timeout: Timeout = 60.0) -> None:
+@click.command(cls=Command)
+@endpoint_argument
+@dry_run_option
+@timeout_option(60.0)
+def undeploy(endpoint: str, *, dry_run: bool, timeout: float) -> None:
     """Delete an endpoint. Its model versions, captures and labels stay.
 
     Example: modelport undeploy flights
@@ -144,7 +149,7 @@ def undeploy(endpoint: Name, *, dry_run: DryRun = False, timeout: Timeout = 60.0
     say(f"deleted endpoint {endpoint}")
 
 
-def parse_weights(texts: list[str]) -> dict[str, float]:
+def parse_weights(texts: Sequence[str]) -> dict[str, float]:
     """Read `VARIANT=WEIGHT` words.
 
     Raises:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import click
 
-import typer
-
-from modelport.cli.output import AsOutput, moment, print_json, print_table
+from modelport.cli.output import moment, print_json, print_table
+from modelport.cli.parameters import Command, Output, output_option
 from modelport.sdk.client import Client
 
-app = typer.Typer()
 
-
-@app.command()
-def events(
-    name: Annotated[str | None, typer.Option(help="Only of this resource.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Only of this kind, for example Endpoint.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
-    output: AsOutput = "table",
-) -> None:
+@click.command(cls=Command)
+@click.option("--name", help="Only of this resource.")
+@click.option("--kind", help="Only of this kind, for example Endpoint.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, help="The newest so many.")
+@output_option
+def events(name: str | None, kind: str | None, limit: int, output: Output) -> None:
     """List what happened, who asked and why; the newest last.
 
     Example: modelport events --name flights --limit 20

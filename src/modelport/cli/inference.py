@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any, get_args
 
-import typer
+import click
+from click.exceptions import Exit
 
 from modelport.cli.exits import FAILED, report
 from modelport.cli.files import MEDIA_TYPES, Format, read_content, read_pairs, read_table
-from modelport.cli.output import AsOutput, print_json, print_table, say
+from modelport.cli.output import print_json, print_table, say
+from modelport.cli.parameters import Argument, Command, Output, endpoint_argument, output_option
 from modelport.domain.errors import Conflict, PayloadTooLarge
 from modelport.sdk.client import Client
 
-app = typer.Typer()
-Name = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
-GivenFormat = Annotated[
-    Format | None, typer.Option("--format", help="Of the file; told by its name or content otherwise.")
-]
+format_option = click.option(
+    "--format",
+    "given",
+    type=click.Choice(get_args(Format)),
+    help="Of the file; told by its name or content otherwise.",
+)
 
 
-@app.command()
-def predict(
-    endpoint: Name,
-    file: Annotated[str, typer.Argument(help="JSON, JSON Lines, CSV or Parquet; - for standard input.")],
-    variant: Annotated[str | None, typer.Option(help="Ask this variant, whatever the weights.")] = None,
-    given: GivenFormat = None,
-    output: AsOutput = "table",
-) -> None:
+@click.command(cls=Command)
+@endpoint_argument
+@click.argument("file", cls=Argument, help="JSON, JSON Lines, CSV or Parquet; - for standard input.")
+@click.option("--variant", help="Ask this variant, whatever the weights.")
+@format_option
+@output_option
+def predict(endpoint: str, file: str, variant: str | None, given: Format | None, output: Output) -> None:
     """Predict the rows of a file, in the words of the labels.
 
     Example: modelport predict flights rows.csv
@@ -71,13 +73,12 @@ def predict(
     print_table(table, empty="no rows")
 
 
-@app.command()
-def feedback(
-    endpoint: Name,
-    file: Annotated[str, typer.Argument(help="CSV, JSON, JSON Lines or Parquet with id and label; -.")],
-    given: GivenFormat = None,
-    output: AsOutput = "table",
-) -> None:
+@click.command(cls=Command)
+@endpoint_argument
+@click.argument("file", cls=Argument, help="CSV, JSON, JSON Lines or Parquet with id and label; -.")
+@format_option
+@output_option
+def feedback(endpoint: str, file: str, given: Format | None, output: Output) -> None:
     """Tell what the right answers were, by prediction id. Labels may come late, shuffled, twice.
 
     Example: modelport feedback flights labels.csv
@@ -90,7 +91,7 @@ def feedback(
             accepted = found.feedback(ids, labels)
         except Conflict as error:  # it captures nothing: a failure with a remedy, no conflict of names
             report(error)
-            raise typer.Exit(FAILED) from error
+            raise Exit(FAILED) from error
     if output == "json":
         print_json(accepted)
     else:

@@ -4,47 +4,71 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, get_args
 
-import typer
+import click
+from click.exceptions import Exit
 
 from modelport.cli.exits import FAILED, report
-from modelport.cli.output import AsOutput, Timeout, moment, print_facts, print_json, print_table, say
+from modelport.cli.output import moment, print_facts, print_json, print_table, say
+from modelport.cli.parameters import (
+    PATH,
+    Argument,
+    Command,
+    Output,
+    endpoint_argument,
+    output_option,
+    timeout_option,
+    version_argument,
+)
 from modelport.domain.errors import Conflict
 from modelport.sdk.client import Client
 from modelport.sdk.jobs import Job
 from modelport.wire.jobs import Progress
 
-app = typer.Typer()
 FileFormat = Literal["parquet", "csv", "jsonl"]
-JobName = Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")]
 QUIET_LINE_S = 5.0
 """Seconds between two progress lines where they cannot be written over each other."""
 
 
-@app.command()
+job_argument = click.argument("job", cls=Argument, help="The job's name.")
+
+
+@click.command(cls=Command)
+@version_argument
+@click.argument("source", cls=Argument, metavar="INPUT", help="File, folder or fsspec URL.")
+@click.argument("target", cls=Argument, metavar="OUTPUT", help="File, folder or fsspec URL.")
+@click.option("--join", is_flag=True, help="Write the input's columns before the predictions.")
+@click.option(
+    "--failed-rows-max", type=click.IntRange(min=0), default=0, help="Rows that may fail before the job does."
+)
+@click.option(
+    "--input-format",
+    type=click.Choice(get_args(FileFormat)),
+    help="Of the input; told by the extension otherwise.",
+)
+@click.option(
+    "--output-format",
+    type=click.Choice(get_args(FileFormat)),
+    help="Of the output; told by its extension, else as the input.",
+)
+@click.option("--name", help="Of the job; a fresh one otherwise.")
+@click.option("--no-wait", is_flag=True, help="Return when the job was accepted.")
+@click.option("--timeout", type=float, help="Seconds to wait; for ever otherwise.")
+@output_option
 def batch(  # noqa: PLR0913 - options of the command line
-    reference: Annotated[str, typer.Argument(metavar="NAME:VERSION", help="A version, or NAME@ALIAS.")],
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="File, folder or fsspec URL.")],
-    target: Annotated[str, typer.Argument(metavar="OUTPUT", help="File, folder or fsspec URL.")],
     *,
-    join: Annotated[
-        bool, typer.Option("--join", help="Write the input's columns before the predictions.")
-    ] = False,
-    failed_rows_max: Annotated[
-        int,
-        typer.Option(min=0, help="Rows that may fail before the job does."),
-    ] = 0,
-    input_format: Annotated[
-        FileFormat | None, typer.Option(help="Of the input; told by the extension otherwise.")
-    ] = None,
-    output_format: Annotated[
-        FileFormat | None, typer.Option(help="Of the output; told by its extension, else as the input.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Of the job; a fresh one otherwise.")] = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return when the job was accepted.")] = False,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait; for ever otherwise.")] = None,
-    output: AsOutput = "table",
+    reference: str,
+    source: str,
+    target: str,
+    join: bool,
+    failed_rows_max: int,
+    input_format: FileFormat | None,
+    output_format: FileFormat | None,
+    name: str | None,
+    no_wait: bool,
+    timeout: float | None,
+    output: Output,
 ) -> None:
     """Score Parquet, CSV or JSON Lines files as a job that survives restarts.
 
@@ -69,21 +93,20 @@ def batch(  # noqa: PLR0913 - options of the command line
     if output == "json":
         print_json(job.document)
     elif no_wait:
-        typer.echo(job.name)
+        click.echo(job.name)
     else:
         print_facts({"job": job.name, "status": job.status, **job.detail})
 
 
-@app.command()
+@click.command(cls=Command)
+@endpoint_argument
+@click.option("--since", metavar="TIME", help="Start, for example 2013-07-01T00:00:00Z.")
+@click.option("--until", metavar="TIME", help="End; now otherwise.")
+@click.option("--html", type=PATH, help="Save the report with plots here, too.")
+@timeout_option(600.0)
+@output_option
 def monitor(
-    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")],
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Start, for example 2013-07-01T00:00:00Z.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="End; now otherwise.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Save the report with plots here, too.")] = None,
-    timeout: Timeout = 600.0,
-    output: AsOutput = "table",
+    endpoint: str, since: str | None, until: str | None, html: Path | None, timeout: float, output: Output
 ) -> None:
     """Compare captured traffic with the training data, and predictions with labels.
 
@@ -94,7 +117,7 @@ def monitor(
             job = client.monitor(endpoint, since=since, until=until, timeout_s=0)
         except Conflict as error:  # it captures nothing: a failure with a remedy, no conflict of names
             report(error)
-            raise typer.Exit(FAILED) from error
+            raise Exit(FAILED) from error
         say(f"job {job.name}")
         _wait(job, timeout)
         if html is not None and job.report:
@@ -103,16 +126,15 @@ def monitor(
     if output == "json":
         print_json(job.document)
         return
-    typer.echo(text)
+    click.echo(text)
     if job.report:
         say(f"report with plots: {html or job.report}")
 
 
-@app.command()
-def jobs(
-    name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="A job to describe.")] = None,
-    output: AsOutput = "table",
-) -> None:
+@click.command(cls=Command)
+@click.argument("name", cls=Argument, metavar="[JOB]", required=False, help="A job to describe.")
+@output_option
+def jobs(name: str | None, output: Output) -> None:
     """List the jobs, or describe one.
 
     Example: modelport jobs
@@ -141,18 +163,20 @@ def jobs(
     print_table(rows, empty="no jobs yet; begin with `modelport batch`")
 
 
-@app.command()
-def logs(job: JobName) -> None:
+@click.command(cls=Command)
+@job_argument
+def logs(job: str) -> None:
     """Print the end of a job's log.
 
     Example: modelport logs flights-3-20130801-120000-ab12
     """
     with Client() as client:
-        typer.echo(client.job(job).log(), nl=False)
+        click.echo(client.job(job).log(), nl=False)
 
 
-@app.command()
-def stop(job: JobName) -> None:
+@click.command(cls=Command)
+@job_argument
+def stop(job: str) -> None:
     """Ask a job to stop. What it has finished stays.
 
     Example: modelport stop flights-3-20130801-120000-ab12
@@ -192,7 +216,7 @@ def _wait(job: Job, timeout_s: float | None) -> None:
         if line == last:
             return
         if live:
-            typer.echo(f"\r{line.ljust(len(last))}", nl=False, err=True)
+            click.echo(f"\r{line.ljust(len(last))}", nl=False, err=True)
         elif clock.monotonic() - told_at >= QUIET_LINE_S:
             told_at = clock.monotonic()
             say(line)

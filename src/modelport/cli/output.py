@@ -5,26 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import typer
+import click
 
 from modelport.cli.exits import is_colorful
-
-Output = Literal["table", "json"]
-AsOutput = Annotated[Output, typer.Option("--output", "-o", help="How to print data.")]
-Timeout = Annotated[float, typer.Option(help="Seconds to wait.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would happen; change nothing.")]
 
 
 def say(text: str) -> None:
     """Talk to the person, on stderr."""
-    typer.echo(text, err=True)
+    click.echo(text, err=True)
 
 
 def print_json(document: Any, *, indent: int | None = 2) -> None:
     """Print a document as JSON; `indent` None puts it on one line."""
-    typer.echo(json.dumps(document, indent=indent, ensure_ascii=False))
+    click.echo(json.dumps(document, indent=indent, ensure_ascii=False))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
@@ -43,9 +38,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
     bold, plain = ("\x1b[1m", "\x1b[0m") if is_colorful(sys.stdout) else ("", "")
     titles = [name if "(" in name else name.upper() for name in names]  # labels keep their case
     head = "  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True))
-    typer.echo(f"{bold}{head.rstrip()}{plain}")
+    click.echo(f"{bold}{head.rstrip()}{plain}")
     for row in cells:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
@@ -54,9 +49,9 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
         lines = value.splitlines() or [""]
-        typer.echo(f"{name.ljust(width)}  {lines[0]}")
+        click.echo(f"{name.ljust(width)}  {lines[0]}")
         for line in lines[1:]:
-            typer.echo(f"{' ' * width}  {line}")
+            click.echo(f"{' ' * width}  {line}")
 
 
 def moment(text: str | None) -> str:

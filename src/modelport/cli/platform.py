@@ -1,4 +1,7 @@
-"""`up`, `down`, `status`, `open`, `worker`: the platform's own processes."""
+"""`up`, `down`, `status`, `open`, `worker`: the platform's own processes.
+
+The client is imported where it is used: three of the five speak to no server, and httpx is half of a start.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +10,46 @@ import os
 import signal
 import subprocess
 import sys
-import webbrowser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
+from click.exceptions import Exit
 
 from modelport import bootstrap
-from modelport.cli.output import AsOutput, Timeout, print_facts, print_json, print_table, say
+from modelport.cli.exits import FAILED
+from modelport.cli.output import print_facts, print_json, print_table, say
+from modelport.cli.parameters import PATH, Argument, Command, Output, output_option, timeout_option
 from modelport.domain.clock import Clock, SystemClock
 from modelport.domain.errors import TimedOut, Unreachable
-from modelport.sdk.client import DEFAULT_URL, URL_VARIABLE, Client
 from modelport.settings import HomeLayout, read_settings
 from modelport.supervisor.lock import lock_holder
 
 POLL_S = 0.05
-Home = Annotated[
-    Path | None, typer.Option(help="Folder of all state; MODELPORT_HOME, else the XDG data directory.")
-]
+home_option = click.option(
+    "--home",
+    type=PATH,
+    help="Folder of all state; MODELPORT_HOME, else the XDG data directory.",
+)
 
-app = typer.Typer()
 
-
-@app.command()
+@click.command(cls=Command)
+@home_option
+@click.option("--host", help="Address to bind; anything but loopback needs tokens.")
+@click.option("--port", type=int, help="Control port; 0 picks a free one.")
+@click.option("--inference-port", type=int, help="Inference port; 0 picks a free one.")
+@click.option("--workers", type=int, help="Inference workers; 0 means min(cores, 4).")
+@click.option("--detach", is_flag=True, help="Return once it is ready; stop it with `modelport down`.")
+@output_option
 def up(
-    home: Home = None,
-    host: Annotated[
-        str | None, typer.Option(help="Address to bind; anything but loopback needs tokens.")
-    ] = None,
-    port: Annotated[int | None, typer.Option(help="Control port; 0 picks a free one.")] = None,
-    inference_port: Annotated[int | None, typer.Option(help="Inference port; 0 picks a free one.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Inference workers; 0 means min(cores, 4).")] = None,
-    detach: Annotated[  # noqa: FBT002 - a flag of the command line
-        bool, typer.Option("--detach", help="Return once it is ready; stop it with `modelport down`.")
-    ] = False,
-    output: AsOutput = "table",
+    *,
+    home: Path | None,
+    host: str | None,
+    port: int | None,
+    inference_port: int | None,
+    workers: int | None,
+    detach: bool,
+    output: Output,
 ) -> None:
     """Start the platform. It is ready when it prints its URLs; Ctrl-C or SIGTERM drains it.
 
@@ -61,7 +69,7 @@ def up(
         # This process becomes the supervisor: same pid, and none of the command line's libraries.
         sys.stdout.flush()
         os.execv(command[0], command)  # noqa: S606 - a list, never a shell
-    raise typer.Exit(_start_detached((*command, "--detached")))
+    raise Exit(_start_detached((*command, "--detached")))
 
 
 def _start_detached(command: tuple[str, ...]) -> int:
@@ -75,15 +83,17 @@ def _start_detached(command: tuple[str, ...]) -> int:
         except KeyboardInterrupt:
             process.send_signal(signal.SIGTERM)
             raise
-        typer.echo(said, nl=False)
+        click.echo(said, nl=False)
         if not said:
             return process.wait()
         process.returncode = 0  # it lives on, and is not ours to wait for
         return 0
 
 
-@app.command()
-def down(home: Home = None, timeout: Timeout = 90.0) -> None:
+@click.command(cls=Command)
+@home_option
+@timeout_option(90.0)
+def down(home: Path | None, timeout: float) -> None:
     """Stop the platform of a home: open requests finish, jobs are resumed by the next `up`.
 
     Example: modelport down --home ~/platform
@@ -109,8 +119,10 @@ def _wait_until_free(layout: HomeLayout, timeout_s: float, clock: Clock) -> None
         clock.sleep(POLL_S)
 
 
-@app.command()
-def status(home: Home = None, output: AsOutput = "table") -> None:
+@click.command(cls=Command)
+@home_option
+@output_option
+def status(home: Path | None, output: Output) -> None:
     """Show what runs, what is unhealthy, and why. Exits 1 when something is, 7 when nothing runs.
 
     Example: modelport status -o json
@@ -125,11 +137,13 @@ def status(home: Home = None, output: AsOutput = "table") -> None:
         for problem in problems:
             say(f"unhealthy: {problem}")
     if problems:
-        raise typer.Exit(1)
+        raise Exit(FAILED)
 
 
 def _ask(layout: HomeLayout) -> dict[str, Any]:
     """Return the platform's own account; where control is down, what the supervisor wrote."""
+    from modelport.sdk.client import Client
+
     try:
         with Client(control_url(layout)) as client:
             return client.status()
@@ -144,6 +158,8 @@ def _ask(layout: HomeLayout) -> dict[str, Any]:
 
 def control_url(layout: HomeLayout) -> str:
     """Return where control listens: `MODELPORT_URL`, else the home's platform, else the default."""
+    from modelport.sdk.client import DEFAULT_URL, URL_VARIABLE
+
     if url := os.environ.get(URL_VARIABLE):
         return url
     try:
@@ -194,30 +210,34 @@ def _shown(line: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@app.command("open")
-def open_console(home: Home = None) -> None:
+@click.command("open", cls=Command)
+@home_option
+def open_console(home: Path | None) -> None:
     """Open the console in a browser.
 
     Example: modelport open
     """
+    import webbrowser
+
+    from modelport.sdk.client import Client
+
     url = control_url(_layout(home))
     with Client(url) as client:
         client.status()  # a browser's error page would not say what to do
-    typer.echo(url)
+    click.echo(url)
     webbrowser.open(url)
 
 
-@app.command()
-def worker(
-    folder: Annotated[Path, typer.Argument(help="Folder of the job, with its job.json.")],
-) -> None:
+@click.command(cls=Command)
+@click.argument("folder", cls=Argument, type=PATH, help="Folder of the job, with its job.json.")
+def worker(folder: Path) -> None:
     """Do the work of one job here and leave its result in its folder, as the platform's engine does.
 
     Example: modelport worker ~/.local/share/modelport/jobs/nightly
     """
     from modelport.bootstrap import job
 
-    raise typer.Exit(job.run(folder))
+    raise Exit(job.run(folder))
 
 
 def _layout(home: Path | None) -> HomeLayout:

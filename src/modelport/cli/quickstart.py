@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import click
 
-import typer
-
-app = typer.Typer()
+from modelport.cli.parameters import Command
 
 
-@app.command()
-def quickstart(
-    *,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the platform running, with something to look at.")
-    ] = False,
-    fast: Annotated[bool, typer.Option("--fast", help="The same steps on a sixth of the flights.")] = False,
-) -> None:
+@click.command(cls=Command)
+@click.option("--keep", is_flag=True, help="Leave the platform running, with something to look at.")
+@click.option("--fast", is_flag=True, help="The same steps on a sixth of the flights.")
+def quickstart(*, keep: bool, fast: bool) -> None:
     """Tell the whole story on 336,776 real flights, on a private platform, in about a minute.
 
     Example: modelport quickstart --keep

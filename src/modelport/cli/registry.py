@@ -2,51 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import typer
+import click
 
-from modelport.cli.output import AsOutput, DryRun, moment, print_facts, print_json, print_table, say
+from modelport.cli.output import moment, print_facts, print_json, print_table, say
+from modelport.cli.parameters import (
+    PATH,
+    Argument,
+    Command,
+    Output,
+    dry_run_option,
+    output_option,
+    version_argument,
+)
 from modelport.domain.errors import InvalidInput
 from modelport.domain.names import parse_version
 from modelport.sdk.client import Client
 from modelport.sdk.versions import ModelVersion
 
-app = typer.Typer()
-Reference = Annotated[str, typer.Argument(metavar="NAME:VERSION", help="A version, or NAME@ALIAS.")]
-Reason = Annotated[str, typer.Option(help="Kept with the decision.")]
+reason_option = click.option("--reason", default="", show_default=False, help="Kept with the decision.")
 
 
-@app.command()
+@click.command(cls=Command)
+@click.argument("path", cls=Argument, type=PATH, help="ONNX, skops, joblib or pickle file of a fitted model.")
+@click.option("--name", required=True, help="The model's name; made when there is none.")
+@click.option("--example", type=PATH, help="Rows of the training features: Parquet, CSV or npy.")
+@click.option("--labels", type=PATH, help="Words for the classes: a JSON list, or one on each line.")
+@click.option("--trust", is_flag=True, help="Let a pickle run its code, in a sandbox without network.")
+@click.option(
+    "--approval",
+    type=click.Choice(["manual"]),
+    help="Wait for `modelport approve` before it may be deployed.",
+)
+@click.option("--alias", help="An alias for the new version.")
+@click.option("--unit", multiple=True, metavar="FEATURE=UNIT", help="Unit of a feature; repeatable.")
+@click.option("--metric", multiple=True, metavar="NAME=NUMBER", help="A measured quality; repeatable.")
+@click.option("--description", help="For people.")
+@click.option("--no-example-data", is_flag=True, help="Keep only made-up rows in the proof.")
+@output_option
 def register(  # noqa: PLR0913 - options of the command line
-    path: Annotated[Path, typer.Argument(help="ONNX, skops, joblib or pickle file of a fitted model.")],
     *,
-    name: Annotated[str, typer.Option(help="The model's name; made when there is none.")],
-    example: Annotated[
-        Path | None, typer.Option(help="Rows of the training features: Parquet, CSV or npy.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Words for the classes: a JSON list, or one on each line.")
-    ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Let a pickle run its code, in a sandbox without network.")
-    ] = False,
-    approval: Annotated[
-        Literal["manual"] | None, typer.Option(help="Wait for `modelport approve` before it may be deployed.")
-    ] = None,
-    alias: Annotated[str | None, typer.Option(help="An alias for the new version.")] = None,
-    unit: Annotated[
-        list[str] | None, typer.Option(metavar="FEATURE=UNIT", help="Unit of a feature; repeatable.")
-    ] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=NUMBER", help="A measured quality; repeatable.")
-    ] = None,
-    description: Annotated[str | None, typer.Option(help="For people.")] = None,
-    no_example_data: Annotated[
-        bool, typer.Option("--no-example-data", help="Keep only made-up rows in the proof.")
-    ] = False,
-    output: AsOutput = "table",
+    path: Path,
+    name: str,
+    example: Path | None,
+    labels: Path | None,
+    trust: bool,
+    approval: str | None,
+    alias: str | None,
+    unit: tuple[str, ...],
+    metric: tuple[str, ...],
+    description: str | None,
+    no_example_data: bool,
+    output: Output,
 ) -> None:
     """Convert a model file, prove that its answers do not change, and register it.
 
@@ -74,11 +84,13 @@ def register(  # noqa: PLR0913 - options of the command line
         print_json(version.document)
         return
     say(tell_proof(version))
-    typer.echo(str(version))
+    click.echo(str(version))
 
 
-@app.command()
-def verify(reference: Reference, output: AsOutput = "table") -> None:
+@click.command(cls=Command)
+@version_argument
+@output_option
+def verify(reference: str, output: Output) -> None:
     """Replay the rows of a version's proof. Exits 3 where it does not hold.
 
     Example: modelport verify flights:3
@@ -101,13 +113,16 @@ def verify(reference: Reference, output: AsOutput = "table") -> None:
         say("the proof holds")
 
 
-@app.command()
-def models(
-    name: Annotated[
-        str | None, typer.Argument(help="A model to list the versions of, or NAME:VERSION to describe one.")
-    ] = None,
-    output: AsOutput = "table",
-) -> None:
+@click.command(cls=Command)
+@click.argument(
+    "name",
+    cls=Argument,
+    metavar="[NAME]",
+    required=False,
+    help="A model to list the versions of, or NAME:VERSION to describe one.",
+)
+@output_option
+def models(name: str | None, output: Output) -> None:
     """List the models, the versions of one, or describe a version.
 
     Example: modelport models flights
@@ -154,8 +169,10 @@ def models(
         print_table(rows, empty=empty)
 
 
-@app.command()
-def approve(reference: Reference, reason: Reason = "") -> None:
+@click.command(cls=Command)
+@version_argument
+@reason_option
+def approve(reference: str, reason: str) -> None:
     """Allow a version to be deployed.
 
     Example: modelport approve flights:3 --reason "better in July"
@@ -165,8 +182,10 @@ def approve(reference: Reference, reason: Reason = "") -> None:
     say(f"{version} is {version.approval}")
 
 
-@app.command()
-def reject(reference: Reference, reason: Reason = "") -> None:
+@click.command(cls=Command)
+@version_argument
+@reason_option
+def reject(reference: str, reason: str) -> None:
     """Forbid a version to be deployed. What serves it already goes on.
 
     Example: modelport reject flights:3 --reason "worse for short flights"
@@ -176,10 +195,10 @@ def reject(reference: Reference, reason: Reason = "") -> None:
     say(f"{version} is {version.approval}")
 
 
-@app.command()
-def alias(
-    reference: Reference, name: Annotated[str, typer.Argument(metavar="ALIAS", help="For example champion.")]
-) -> None:
+@click.command(cls=Command)
+@version_argument
+@click.argument("name", cls=Argument, metavar="ALIAS", help="For example champion.")
+def alias(reference: str, name: str) -> None:
     """Point an alias at a version. Traffic does not move.
 
     Example: modelport alias flights:3 champion
@@ -189,8 +208,10 @@ def alias(
     say(f"{version.group}@{name} is {version}")
 
 
-@app.command()
-def delete(reference: Reference, *, dry_run: DryRun = False) -> None:
+@click.command(cls=Command)
+@version_argument
+@dry_run_option
+def delete(reference: str, *, dry_run: bool) -> None:
     """Delete a version that no endpoint serves. Its number is never given again.
 
     Example: modelport delete flights:1
@@ -261,9 +282,9 @@ def _facts(version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
     pairs = {}
-    for text in given or ():
+    for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise InvalidInput(f"{option} {text!r} is not of the form NAME=VALUE")

@@ -93,6 +93,7 @@ class Batcher:
         self._thread = OneThread("model")
         self._pace_s = costs.row_s
         self._admission = Admission(costs.seconds(1), now())
+        self.used_at = 0.0  # when its newest call began; 0: never
         self.busy = False  # requests queue for the model's thread
 
     @property
@@ -251,7 +252,7 @@ class Batcher:
         return self._work(group, self._own_flight, stop)
 
     def _work(self, group: list[Exchange], flight: Flight, stop: Stop | None) -> Work:
-        """Return the answers of a group; thread-safe, for it touches nothing but its arguments."""
+        """Return the answers of a group; thread-safe: it touches its arguments and when it was used last."""
         suspect = None
         if len(group) == 1:
             rows = group[0].rows
@@ -268,7 +269,7 @@ class Batcher:
             requests = [cast("Rows", exchange.rows) for exchange in group]  # undecoded ones come alone
         data = join(requests)
         flight.take_off(self._digest, [len(request.data) for request in requests], data)
-        began = self._now()
+        began = self.used_at = self._now()
         run = self.model.run if stop is None else partial(self.model.run, stop=stop)
         results = run_together(run, requests, data, self._features)
         seconds = self._now() - began
@@ -276,12 +277,13 @@ class Batcher:
         if suspect is not None and known is not None:
             known.clear(suspect)
         answers: list[Answer] = []
-        for exchange, result in zip(group, results, strict=True):
+        for exchange, request, result in zip(group, requests, results, strict=True):
             if isinstance(result, Exception):
                 answers.append(ModelFailed(f"the model failed: {_first_line(result)}"))
                 continue
             try:
-                answers.append(exchange.lane.encode(*result))
+                encode, wish = exchange.lane.encode, request.wish
+                answers.append(encode(*result) if wish is None else encode(*result, wish))
             except Exception as error:  # noqa: BLE001 - one that cannot be written harms no neighbour
                 answers.append(error)
         return answers, seconds, sum([request.count for request in requests])

@@ -26,6 +26,7 @@ from modelport.dataplane.retention import Retention
 from modelport.domain.clock import Clock
 from modelport.domain.names import check_name
 from modelport.durable import crash_point
+from modelport.runtime.codecs import Unpacking, unpack
 from modelport.settings import Settings
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import MetricSlot, Series
@@ -57,6 +58,7 @@ class _Taken(msgspec.Struct, gc=False):
     inference_id: bytes | None
     asked: Copy | None
     answered: Copy | None
+    encoding: str | None
 
     @property
     def size(self) -> int:
@@ -83,6 +85,7 @@ class Capture:
         self._queue: deque[_Taken] = deque()
         self._bytes_in = 0  # only the loop adds here …
         self._bytes_out = 0  # … and only the thread here
+        self._unpacking = Unpacking(settings.body_bytes_max, settings.unpacked_ratio_max)
         self._files: dict[tuple[str, str], _File] = {}
         self._stopping = False
         self._wake = threading.Event()
@@ -97,6 +100,7 @@ class Capture:
         inference_id: bytes | None,
         asked: tuple[str | None, bytes] | None,
         answered: tuple[str, bytes] | None,
+        encoding: str | None = None,
     ) -> None:
         """Take a copy, or count that there was no room.
 
@@ -106,6 +110,7 @@ class Capture:
             inference_id: The caller's own id, None when not given.
             asked: Content type and body of the request, None when not kept.
             answered: Content type and body of the reply, None when not kept.
+            encoding: How the request's body is packed; it is kept unpacked.
         """
         queue = self._queue
         place = (variant.endpoint, variant.route.variant)
@@ -117,6 +122,7 @@ class Capture:
             inference_id,
             None if asked is None else (asked[0] or DEFAULT_TYPE, asked[1]),
             answered,
+            encoding,
         )
         size = taken.size
         if (
@@ -160,13 +166,21 @@ class Capture:
             batches.setdefault((taken.place, hour), []).append(taken)
         for (place, hour), batch in batches.items():
             try:
-                self._file(place, hour, batch[0].at).write(b"".join([_line(taken) for taken in batch]))
+                self._file(place, hour, batch[0].at).write(
+                    b"".join([_line(self._unpacked(taken)) for taken in batch])
+                )
             except Exception as error:  # noqa: BLE001 - a full disk costs copies, never predictions
                 log.warning("capture.failed", endpoint=place[0], variant=place[1], error=str(error))
                 self._dropped(place, "write_failed").add(len(batch))
                 self._close_file(place)
             else:
                 self._slot.series(metrics.CAPTURED, *place).add(len(batch))
+
+    def _unpacked(self, taken: _Taken) -> _Taken:
+        if taken.encoding is not None and taken.asked is not None:
+            content_type, body = taken.asked
+            taken.asked = content_type, unpack(body, taken.encoding, self._unpacking)
+        return taken
 
     def _file(self, place: tuple[str, str], hour: datetime, at: datetime) -> _File:
         file = self._files.get(place)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelport.access.principals import Principal
+from modelport.dataplane.handover import Handover
 from modelport.settings import Settings
 
 
@@ -22,6 +23,7 @@ class WorkerConfig:
         try_model: Loads the model of a digest in a process of its own and says why it does not work, or
             None when it does; asked only about a model that a former worker may have died of. None: such
             a model is refused.
+        handover: The way of connections to other workers; None: there is none.
     """
 
     settings: Settings
@@ -29,3 +31,4 @@ class WorkerConfig:
     allowed_hosts: frozenset[str] = frozenset()
     authenticate: Callable[[str | None], Principal] | None = None
     try_model: Callable[[str], str | None] | None = None
+    handover: Handover | None = None

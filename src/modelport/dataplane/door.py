@@ -6,25 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import structlog
+
 from modelport.access.hosts import check_cross_site, check_host
 from modelport.access.principals import Principal
 from modelport.access.scopes import Scope
 from modelport.dataplane.exchange import Exchange, Plan
 from modelport.dataplane.heads import RequestHead, want
+from modelport.dataplane.pages import Page
 from modelport.dataplane.protocols import Ask, Dialect
-from modelport.dataplane.replies import describe, plain_error, status_of
+from modelport.dataplane.replies import plain_error, refuse_plainly
 from modelport.domain.errors import ModelportError
 
 DECISIONS_MAX = 1024
+
+log = structlog.get_logger()
 Authenticate = Callable[[str | None], Principal]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A path that answers GET by itself: the scope it asks for, and its reply."""
-
-    scope: Scope
-    show: Callable[[], bytes]
 
 
 class Door:
@@ -74,11 +71,11 @@ class Door:
         problem = problem or check_cross_site(head.method, headers.get("sec-fetch-site"))
         if problem is not None:
             return _refusal(head, plain_error(421, problem))
-        page = self._pages.get(head.path)
+        page = self._pages.get(head.path) or self._page_of_a_protocol(head.path)
         if page is not None:
             if head.method != "GET":
                 return _refusal(head, _wrong_method(head.method, "GET"))
-            return Decision(lambda exchange: exchange.reply(page.show()), page.scope)
+            return Decision(page.answer, page.scope)
         for dialect in self._dialects:
             try:
                 ask = dialect.claim(head)
@@ -96,6 +93,10 @@ class Door:
                 ask=ask,
             )
         return _refusal(head, plain_error(404, "nothing is at this path"))
+
+    def _page_of_a_protocol(self, path: str) -> Page | None:
+        pages = (dialect.page(path) for dialect in self._dialects)
+        return next((page for page in pages if page is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Decision:
         if self.refusal is not None:
             plan.refuse_early = lambda: self.refusal
         elif authenticate is not None and self.scope is not Scope.PUBLIC:
-            refuse = self.refuse or _refuse_plainly
+            refuse = self.refuse or refuse_plainly
             check = partial(_check, authenticate, head.authorization, self.scope, refuse)
             plan.refuse_early = check
             plan.handle = partial(_handle_checked, check, self.handle)
@@ -168,12 +169,6 @@ def _refusal(head: RequestHead, reply: bytes) -> Decision:
     if head.method == "HEAD":  # its reply has no body, or the client would take it for the next reply
         reply = reply[: reply.index(b"\r\n\r\n") + 4]
     return Decision(lambda exchange: exchange.reply(reply), refusal=reply)
-
-
-def _refuse_plainly(error: ModelportError) -> bytes:
-    status = status_of(error)
-    headers = [("WWW-Authenticate", "Bearer")] if status == 401 else []
-    return plain_error(status, describe(error), headers)
 
 
 def _wrong_method(method: str, allowed: str) -> bytes:

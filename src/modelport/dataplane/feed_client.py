@@ -53,6 +53,7 @@ class FeedClient:
         self._writer: asyncio.StreamWriter | None = None
         self.connected = False
         serving.on_drained(lambda revision: self._send(Drained(revision)))
+        serving.on_failed(lambda digest, reason: self.report(digest, "failed", reason))
 
     async def run(self) -> None:
         """Stay connected until cancelled."""

@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         "_chunked",
         "_ended",
         "_eof",
+        "_leaves",
         "_missing",
         "_open",
         "_parts",
@@ -84,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._paused_at = 0.0
         self._ended = False  # no further request is taken from this connection
         self._eof = False
+        self._leaves = False  # it goes to another worker, or ends, once nothing is open on it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -91,8 +93,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         server.connections.add(self)
-        if len(server.connections) > server.settings.connections_max or server.draining:
+        if len(server.connections) > server.settings.connections_max:
             self._refuse(503, "too many open connections")
+        elif server.draining:  # accepted just before
+            self._leaves = True
+            server.loop.call_soon(self.leave)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget everything."""
@@ -162,9 +167,40 @@ class Connection(asyncio.Protocol):
         elif self._buffer and self._watch is None and len(waiting) in (0, PIPELINED_MAX // 2):
             self._server.loop.call_soon(self._resume)
 
-    def end_when_idle(self) -> None:
-        """Close now, or after what is open."""
-        if not self._open and self._plan is None and not self._buffer:
+    def leave(self) -> None:
+        """Go to another worker, now or once nothing is open, without the client noticing.
+
+        Where there is none the connection stays; in a drain its next reply is its last.
+        """
+        self._leaves = True
+        transport = self._transport
+        if transport is None or transport.is_closing() or not self.is_quiet():
+            return  # again after the next reply
+        if self._server.hand_over(transport):
+            self._ended = True
+            transport.close()  # another process holds the socket: it stays open
+        else:
+            self._leaves = self._server.draining
+
+    def is_quiet(self) -> bool:
+        """Return whether nothing of it is in this process: no request, no reply, no part of either."""
+        return not (
+            self._open
+            or self._buffer
+            or self._plan is not None
+            or self._ended
+            or self._eof
+            or self._paused
+            or (self._transport is not None and self._transport.get_write_buffer_size())
+        )
+
+    def asked_since(self, moment: float) -> bool:
+        """Return whether a request came at or after `moment`, as coarse as `Server.now`."""
+        return self._since >= moment and self._phase is not Phase.HEAD
+
+    def end_if_quiet(self) -> None:
+        """Close it unless something is open."""
+        if self.is_quiet():
             self._close()
 
     def abort(self) -> None:
@@ -334,8 +370,12 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if plan.keep_alive and not self._server.draining:
+        if plan.keep_alive and not self._leaves:
             transport.write(answer)
+            return
+        if plan.keep_alive and (self._open or self._buffer or self._server.may_hand_over()):
+            transport.write(answer)
+            self._server.loop.call_soon(self.leave)
             return
         transport.write(with_close(answer))
         self._ended = True

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from random import random
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import structlog
 
 from modelport.dataplane.batching import Answer
 from modelport.dataplane.capture import Capture
+from modelport.dataplane.cold import ColdRequests
 from modelport.dataplane.exchange import Exchange
+from modelport.dataplane.handles import Dormant, ModelHandle
 from modelport.dataplane.protocols import Ask
 from modelport.dataplane.replies import status_of
-from modelport.dataplane.tables import Lane, ServedEndpoint, ServedVariant, ServingTable, Tables
+from modelport.dataplane.tables import Lane, ServedEndpoint, ServedVariant, Tables
 from modelport.domain.clock import Clock
-from modelport.domain.errors import ModelportError, NotFound, Unavailable
+from modelport.domain.errors import ModelportError, Unavailable
+from modelport.runtime.codecs import MixedReply
 from modelport.settings import Settings
 
-INLINE_BODY_BYTES = 128 << 10  # larger bodies are decoded in the model's thread
 CLIENT_GONE = 499  # nginx's number for a client that closed before its answer was there; only counted
 
 log = structlog.get_logger()
@@ -35,6 +38,7 @@ class Invoker:
         clock: Time.
         loop: The event loop.
         capture: Where copies go.
+        cold: Where requests wait for models that are not in memory.
         count_refused: Called with the status of a request refused before it reached an endpoint.
     """
 
@@ -46,6 +50,7 @@ class Invoker:
         loop: asyncio.AbstractEventLoop,
         *,
         capture: Capture,
+        cold: ColdRequests,
         count_refused: Callable[[int], None],
     ) -> None:
         self._tables = tables
@@ -54,6 +59,7 @@ class Invoker:
         self._monotonic = clock.monotonic
         self._loop = loop
         self._capture = capture
+        self._cold = cold
         self._count_refused = count_refused
         self._id_prefix = os.urandom(8).hex().encode()
         self._ids = 0
@@ -65,17 +71,34 @@ class Invoker:
         table = self._tables.current
         variant: ServedVariant | None = None
         try:
-            endpoint = table.endpoints.get(ask.endpoint) or _no_endpoint(ask, table)
+            endpoint = table.endpoints.get(ask.endpoint) or table.open_endpoint(ask.endpoint)
             variant = endpoint.only
-            if variant is None or ask.variant is not None:
-                variant = endpoint.variants[endpoint.routes.choose(ask.variant, random())]  # noqa: S311 - shares, no secret
+            if variant is None or ask.chooses:
+                chosen = endpoint.routes.choose(ask.variant, random(), version=ask.version)  # noqa: S311 - shares, no secret
+                variant = endpoint.variants[chosen]
             if endpoint.waiting >= self._pending_max:
                 _overloaded(endpoint)
+            exchange.queue = endpoint
+            exchange.table = table
+            if ask.inference_id is None:
+                self._ids = number = self._ids + 1
+                exchange.prediction_id = b"%b-%x" % (self._id_prefix, number)
+            else:
+                exchange.prediction_id = ask.inference_id
+            capture = endpoint.capture
+            exchange.sampled = capture is not None and random() * 100.0 < capture.percentage  # noqa: S311 - sampling
+            exchange.deadline = exchange.began + (
+                self._timeout_s if ask.timeout_s is None else min(ask.timeout_s, self._timeout_s)
+            )
             lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
             batcher = lane.batcher
             if batcher.busy and not batcher.inline_rows_max and not batcher.admits():
                 _overloaded(endpoint)
-            exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= INLINE_BODY_BYTES else None
+            exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= lane.inline_bytes else None
+        except Dormant as dormant:
+            assert variant is not None  # noqa: S101 - it is the one that has no model in memory
+            self._hold(exchange, ask, endpoint, variant, dormant.handle)
+            return
         except ModelportError as error:
             self._refuse(exchange, ask, variant, error)
             return
@@ -84,24 +107,65 @@ class Invoker:
             self._refuse(exchange, ask, variant, ModelportError("the server failed on this request"))
             return
         exchange.lane = lane
-        exchange.queue = endpoint
-        exchange.table = table
-        if ask.inference_id is None:
-            self._ids = number = self._ids + 1
-            exchange.prediction_id = b"%b-%x" % (self._id_prefix, number)
-        else:
-            exchange.prediction_id = ask.inference_id
-        capture = endpoint.capture
-        exchange.sampled = capture is not None and random() * 100.0 < capture.percentage  # noqa: S311 - sampling
-        exchange.deadline = exchange.began + (
-            self._timeout_s if ask.timeout_s is None else min(ask.timeout_s, self._timeout_s)
-        )
         endpoint.waiting += 1
         table.open += 1
         batcher.submit(exchange)
         if endpoint.shadows:
             table.open += 1  # the copies belong to the same table, even if the original is done before them
             self._loop.call_soon(self._ask_shadows, exchange, endpoint)
+
+    def _hold(
+        self,
+        exchange: Exchange,
+        ask: Ask,
+        endpoint: ServedEndpoint,
+        variant: ServedVariant,
+        handle: ModelHandle,
+    ) -> None:
+        """Let a request wait for its model, as one of its table and of its endpoint."""
+        try:
+            self._cold.hold(exchange, handle, partial(self._go_on, exchange, ask, endpoint, variant))
+        except ModelportError as error:
+            self._refuse(exchange, ask, variant, error)
+            return
+        endpoint.waiting += 1
+        exchange.table.open += 1
+
+    def _go_on(
+        self,
+        exchange: Exchange,
+        ask: Ask,
+        endpoint: ServedEndpoint,
+        variant: ServedVariant,
+        problem: ModelportError | None,
+    ) -> None:
+        """Do for a request that waited for its model what `handle` does for the others."""
+        endpoint.waiting -= 1
+        try:
+            if exchange.answered is None:
+                variant.count(ask.dialect.name, CLIENT_GONE).add()
+            elif problem is not None:
+                self._refuse(exchange, ask, variant, problem)
+            else:
+                self._submit(exchange, ask, variant)
+                if endpoint.shadows:
+                    exchange.table.open += 1
+                    self._loop.call_soon(self._ask_shadows, exchange, endpoint)
+        except ModelportError as error:
+            self._refuse(exchange, ask, variant, error)
+        except Exception:  # as in `handle`
+            log.exception("request.failed", endpoint=ask.endpoint)
+            self._refuse(exchange, ask, variant, ModelportError("the server failed on this request"))
+        finally:
+            exchange.table.leave()
+
+    def _submit(self, exchange: Exchange, ask: Ask, variant: ServedVariant) -> None:
+        """Decode a request whose model is there, and let it be answered. `handle` has this written out."""
+        lane = exchange.lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
+        exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= lane.inline_bytes else None
+        exchange.queue.waiting += 1
+        exchange.table.open += 1
+        lane.batcher.submit(exchange)
 
     def finish(self, exchange: Exchange, answer: Answer) -> None:
         """Take what a model said and send it on."""
@@ -111,7 +175,11 @@ class Invoker:
             if isinstance(answer, bytes):
                 lane.duration.observe(self._monotonic() - exchange.began)
                 lane.ok.values[0] += 1
-                exchange.reply(lane.reply % (exchange.prediction_id, len(answer), answer))
+                exchange.reply(
+                    lane.reply % (exchange.prediction_id, len(answer), answer)
+                    if type(answer) is bytes
+                    else lane.reply_mixed(exchange.prediction_id, cast("MixedReply", answer))
+                )
                 if exchange.sampled:
                     self._keep(exchange, answer)
             else:
@@ -143,34 +211,55 @@ class Invoker:
         exchange.reply(reply)
 
     def _open_lane(self, variant: ServedVariant, ask: Ask) -> Lane:
-        decode, encoder = ask.dialect.codecs(variant.batcher().model, ask)
+        decode, encoder = ask.dialect.codecs(variant.batcher().model, ask, variant.route.model_version)
         return variant.add_lane(ask.codec_key, decode, encoder)
 
     def _ask_shadows(self, original: Exchange, endpoint: ServedEndpoint) -> None:
         """Give the shadow variants their copy; whatever becomes of it is nobody's trouble."""
-        ask = original.plan.ask
-        assert ask is not None  # noqa: S101 - it was handled
         for variant in endpoint.shadows:
             copy = Exchange(None, original.plan, original.body, original.began)
-            try:
-                if variant.waiting >= self._pending_max:
-                    _overloaded(endpoint)
-                copy.lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
-                small = len(copy.body) <= INLINE_BODY_BYTES
-                copy.rows = copy.lane.decode(copy.body) if small else None
-            except Exception:  # noqa: BLE001 - a shadow that cannot answer is counted, never heard
-                if variant.shadow_dropped is not None:
-                    variant.shadow_dropped.add()
-                continue
             copy.queue = variant
             copy.table = original.table
             copy.prediction_id = original.prediction_id
             copy.sampled = original.sampled
             copy.deadline = self._monotonic() + self._timeout_s
-            variant.waiting += 1
-            copy.table.open += 1
-            copy.lane.batcher.submit(copy)
+            if variant.waiting >= self._pending_max:
+                self._drop_copy(variant)
+            else:
+                self._ask_shadow(copy, variant)
         original.table.leave()
+
+    def _ask_shadow(self, copy: Exchange, variant: ServedVariant) -> None:
+        ask = copy.plan.ask
+        assert ask is not None  # noqa: S101 - the original was handled
+        try:
+            self._submit(copy, ask, variant)
+        except Dormant as dormant:
+            try:
+                self._cold.hold(
+                    copy, dormant.handle, partial(self._go_on_with_copy, copy, variant), shadow=True
+                )
+            except ModelportError:
+                self._drop_copy(variant)
+            else:
+                variant.waiting += 1
+                copy.table.open += 1
+        except Exception:  # noqa: BLE001 - a shadow that cannot answer is counted, never heard
+            self._drop_copy(variant)
+
+    def _go_on_with_copy(
+        self, copy: Exchange, variant: ServedVariant, problem: ModelportError | None
+    ) -> None:
+        variant.waiting -= 1
+        if problem is None:
+            self._ask_shadow(copy, variant)
+        else:
+            self._drop_copy(variant)
+        copy.table.leave()
+
+    def _drop_copy(self, variant: ServedVariant) -> None:
+        if variant.shadow_dropped is not None:
+            variant.shadow_dropped.add()
 
     def _keep(self, exchange: Exchange, answer: bytes) -> None:
         ask, variant = exchange.plan.ask, exchange.lane.variant
@@ -181,17 +270,13 @@ class Invoker:
                 prediction_id=exchange.prediction_id,
                 inference_id=ask.inference_id,
                 asked=(ask.content_type, exchange.body) if endpoint.capture.inputs else None,
-                answered=(exchange.lane.reply_type, answer) if endpoint.capture.outputs else None,
+                answered=(_type_of(answer, exchange.lane), answer) if endpoint.capture.outputs else None,
+                encoding=ask.encoding,
             )
 
 
-def _no_endpoint(ask: Ask, table: ServingTable) -> NoReturn:
-    known = sorted(table.endpoints)
-    offer = f"in service: {', '.join(known[:5])}{', …' if len(known) > 5 else ''}"
-    raise NotFound(
-        f"there is no endpoint {ask.endpoint[:80]!r}",
-        hint=offer if known else "nothing is in service; deploy a model first",
-    )
+def _type_of(answer: bytes, lane: Lane) -> str:
+    return answer.content_type if isinstance(answer, MixedReply) else lane.reply_type
 
 
 def _overloaded(endpoint: ServedEndpoint) -> NoReturn:

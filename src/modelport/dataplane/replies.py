@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 
-from modelport.domain.errors import ModelportError
+from modelport.domain.errors import InvalidInput, ModelportError, Unavailable
 
 JSON = "application/json"
 
@@ -61,6 +62,31 @@ def with_close(reply: bytes) -> bytes:
 def describe(error: ModelportError) -> str:
     """Return message and hint as one text."""
     return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def refuse_plainly(error: ModelportError) -> bytes:
+    """Return the reply that says what is wrong as `{"error": …}`.
+
+    Besides `error` it holds what programs may want: `code`, and `row` and `feature` where the error has them.
+    """
+    status = status_of(error)
+    document: dict[str, Any] = {"error": describe(error), "code": error.code, **place_of(error)}
+    return build(status, msgspec.json.encode(document), headers=fields_of(error))
+
+
+def place_of(error: ModelportError) -> dict[str, Any]:
+    """Return `row` and `feature`, where the error has them."""
+    if not isinstance(error, InvalidInput):
+        return {}
+    place = {"row": error.row, "feature": error.feature}
+    return {name: value for name, value in place.items() if value is not None}
+
+
+def fields_of(error: ModelportError) -> list[Header]:
+    """Return the headers that an error asks for in any protocol."""
+    if isinstance(error, Unavailable):
+        return [("Retry-After", str(max(1, round(error.retry_after_s))))]
+    return [("WWW-Authenticate", "Bearer")] if status_of(error) == 401 else []
 
 
 def plain_error(status: int, text: str, headers: Sequence[Header] = ()) -> bytes:

@@ -45,7 +45,7 @@ class Routes:
         endpoint: As the route table has it.
     """
 
-    __slots__ = ("_by_name", "_endpoint", "_shares", "production", "shadows")
+    __slots__ = ("_by_name", "_endpoint", "_shares", "_versions", "production", "shadows")
 
     def __init__(self, endpoint: EndpointRoute) -> None:
         self._endpoint = endpoint.endpoint
@@ -53,21 +53,25 @@ class Routes:
         self.shadows: tuple[VariantRoute, ...] = tuple(v for v in endpoint.variants if v.shadow)
         self._by_name = {variant.variant: index for index, variant in enumerate(self.production)}
         self._shares = Shares([variant.weight for variant in self.production])
+        self._versions: dict[str, list[int]] = {}
+        for index, variant in enumerate(self.production):
+            self._versions.setdefault(version_of(variant.model_version), []).append(index)
 
     @property
     def only(self) -> int | None:
         """Return the variant that gets all traffic, None when there are several or none."""
         return self._shares.only
 
-    def choose(self, target: str | None, draw: float) -> int:
+    def choose(self, target: str | None, draw: float, *, version: str | None = None) -> int:
         """Return the index in `production` of the variant that answers.
 
         Args:
             target: The variant the caller asked for; None leaves it to the weights.
             draw: A draw from [0, 1).
+            version: The model version the caller asked for, "3"; whatever the weights, as with a target.
 
         Raises:
-            NotFound: The endpoint has no such variant.
+            NotFound: The endpoint has no such variant, or none that serves this version.
             Unavailable: No variant has a weight above 0.
         """
         if target is not None:
@@ -77,7 +81,13 @@ class Routes:
                     f"endpoint {self._endpoint!r} has no variant {target!r}",
                     hint=f"its variants: {', '.join(self._by_name) or 'none'}",
                 )
+            if version is not None and index not in self._versions.get(version, ()):
+                raise NotFound(
+                    f"variant {target!r} of endpoint {self._endpoint!r} does not serve version {version}"
+                )
             return index
+        if version is not None:
+            return self._serving(version, draw)
         picked = self._shares.pick(draw)
         if picked is None:
             raise Unavailable(
@@ -85,3 +95,18 @@ class Routes:
                 hint="name one in X-Amzn-SageMaker-Target-Variant, or give one a weight",
             )
         return picked
+
+    def _serving(self, version: str, draw: float) -> int:
+        served = self._versions.get(version)
+        if served is None:
+            raise NotFound(
+                f"endpoint {self._endpoint!r} does not serve version {version[:80]!r}",
+                hint=f"its versions: {', '.join(self._versions) or 'none'}",
+            )
+        picked = Shares([self.production[index].weight for index in served]).pick(draw)
+        return served[picked or 0]
+
+
+def version_of(model_version: str) -> str:
+    """Return the version's number out of `NAME:3`."""
+    return model_version.rpartition(":")[2]

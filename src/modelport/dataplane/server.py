@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 from modelport.dataplane.exchange import Plan
+from modelport.dataplane.handover import Handover, Load
 from modelport.dataplane.heads import Malformed, RequestHead, Wanted, read_head
 from modelport.dataplane.http import Connection
 from modelport.domain.clock import Clock
@@ -26,6 +28,7 @@ class Server:
         clock: Time.
         loop: The event loop; connections live on it.
         count_refused: Called with the status of a request refused for its form.
+        handover: The way to other workers; None: there is none.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Server:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         count_refused: Callable[[int], None] = lambda _: None,
+        handover: Handover | None = None,
     ) -> None:
         self.settings = settings
         self.monotonic = clock.monotonic
@@ -46,6 +50,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.draining = False
         self.bodies_bytes = 0  # of bodies that are not complete
+        self._handover = handover
         self._plan_for = plan_for
         self._wanted = wanted
         timeouts = (
@@ -77,10 +82,39 @@ class Server:
         return plan
 
     def drain(self) -> None:
-        """Let every connection end after what is open on it."""
+        """Let every connection leave for another worker; called again, those that could not before."""
         self.draining = True
         for connection in list(self.connections):
-            connection.end_when_idle()
+            connection.leave()
+
+    def end_quiet(self) -> None:
+        """Close the connections on which nothing is open."""
+        for connection in list(self.connections):
+            connection.end_if_quiet()
+
+    def may_hand_over(self) -> bool:
+        """Return whether another worker would take a connection."""
+        return self._handover is not None and self._handover.possible(must=self.draining)
+
+    def hand_over(self, transport: asyncio.Transport) -> bool:
+        """Give a connection's socket to another worker; return whether one takes it."""
+        if self._handover is None:
+            return False
+        return self._handover.give(transport.get_extra_info("socket").fileno(), must=self.draining)
+
+    def share(self) -> None:
+        """Tell the other workers what is held here, and let them have what is more than a fair share."""
+        if self._handover is None or self.draining:
+            return
+        busy = [one for one in self.connections if one.asked_since(self.now - self._tick_s)]
+        give_busy, give_idle = self._handover.share(Load(len(busy), len(self.connections) - len(busy)))
+        for connection in busy[:give_busy]:
+            connection.leave()
+        if give_idle:
+            asking = set(busy)
+            quiet = (one for one in self.connections if one.is_quiet() and one not in asking)
+            for connection in list(itertools.islice(quiet, give_idle)):
+                connection.leave()
 
     def close(self) -> None:
         """Cut what is left."""

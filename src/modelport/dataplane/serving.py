@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
-from modelport.dataplane.loading import LoadingMarks, Models, Report, State
+from modelport.dataplane.loading import CRASHED, LoadingMarks, Models, Report
 from modelport.dataplane.tables import ServingTable, Tables
 from modelport.dataplane.threads import OneThread
 from modelport.domain.errors import InvalidInput
@@ -29,6 +28,7 @@ class Serving:
         marks: This worker's loading marks.
         slot: Where tables count.
         try_model: Tries a model in a process of its own; returns why it does not work. None: cannot.
+        start_load_s: Seconds to load models before the first request is accepted.
     """
 
     def __init__(
@@ -38,31 +38,46 @@ class Serving:
         marks: LoadingMarks,
         slot: MetricSlot,
         try_model: Callable[[str], str | None] | None = None,
+        *,
+        start_load_s: float = 0.0,
     ) -> None:
         self._folder = folder
         self._models = models
         self._marks = marks
         self._slot = slot
         self._try_model = try_model
+        self._start_load_s = start_load_s
         self._trials = OneThread("trials")
         self._prepared: dict[int, ServingTable] = {}
         self._lock = asyncio.Lock()
         self._told_drained: Callable[[int], None] = lambda _: None
-        self.failures: dict[str, str] = {}
         self.started = False
-        self.tables = Tables(ServingTable(RouteTable(0), {}, slot), self._drained)
+        self.tables = Tables(ServingTable(RouteTable(0), models.handle, slot), self._drained)
 
     @property
     def revision(self) -> int:
         """Return the revision that new requests belong to; 0 when there is none."""
         return self.tables.current.routes.revision
 
+    @property
+    def failures(self) -> dict[str, str]:
+        """Return the models that do not work, with the reason."""
+        return self._models.failures
+
+    def on_failed(self, tell: Callable[[str, str], None]) -> None:
+        """Call `tell` with digest and reason of each model that worked, and does not load any more."""
+        self._models.on_failed = tell
+
     def on_drained(self, tell: Callable[[int], None]) -> None:
         """Call `tell` with each revision that has no request left."""
         self._told_drained = tell
 
     async def start(self) -> None:
-        """Serve the table that was activated last, as far as its models load."""
+        """Serve the table that was activated last; models that are not loaded in time follow later.
+
+        They worked when the table was prepared, so they count as ready, but for those this worker may have
+        died of.
+        """
         try:
             revision = int((await asyncio.to_thread(active_file(self._folder).read_bytes)).decode("ascii"))
         except FileNotFoundError:
@@ -72,17 +87,26 @@ class Serving:
             revision = 0
         if revision:
             try:
-                await self.activate(revision, _no_report)
+                table = ServingTable(await self._read(revision), self._models.handle, self._slot)
+                marked = self._marks.found()
+                for digest in table.digests:
+                    handle = self._models.handle(digest)
+                    if digest in marked:
+                        handle.fail(CRASHED)
+                    else:
+                        handle.expect()
+                self.tables.activate(table)
+                await self._models.preload(sorted(table.digests - marked), self._start_load_s)
             except (InvalidInput, OSError) as error:
                 log.warning("routes.unreadable", revision=revision, reason=str(error))
         self.started = True
 
     async def prepare(self, revision: int, report: Report) -> tuple[str, str] | None:
-        """Load what a revision needs beside what is served.
+        """Load what is new in a revision, beside what is served.
 
         Args:
             revision: Its file is in the routes folder.
-            report: Hears of each model that was not in memory.
+            report: Hears of each model that is loaded for it.
 
         Returns:
             None when it can be activated; else digest and reason of a model at fault. A model that failed
@@ -117,61 +141,57 @@ class Serving:
 
     async def try_marked(self, report: Report) -> None:
         """Try the models this worker may have died of, each in a process of its own, and serve what works."""
-        marked = self._marks.found() & self.tables.current.routes.digests()
+        marked = self._marks.found() & self.tables.current.digests
         if self._try_model is None:
             return
-        recovered = False
         for digest in sorted(marked):
             reason = await asyncio.wrap_future(self._trials.submit(self._try_model, digest))
+            handle = self._models.find(digest)
             if reason is None:
                 log.info("model.recovered", digest=digest)
                 await asyncio.to_thread(self._marks.remove, digest)
-                recovered = True
-            else:
-                self.failures[digest] = reason
+                if handle is not None:
+                    await self._models.ensure([digest], report)
+            elif handle is not None and handle.batcher is None:
+                handle.fail(reason)
                 report(digest, "failed", reason)
-        while recovered:
-            async with self._lock:
-                revision = self.revision
-                table = await self._build(revision, report)
-                recovered = revision != self.revision  # another table was activated meanwhile
-                if not recovered:
-                    self.tables.activate(table)
 
-    async def _build(self, revision: int, report: Report) -> ServingTable:
-        routes = decode_routes(await asyncio.to_thread(route_file(self._folder, revision).read_bytes))
+    async def _read(self, revision: int) -> RouteTable:
+        routes = await asyncio.to_thread(_read_routes, route_file(self._folder, revision))
         if routes.revision != revision:
             raise InvalidInput(f"the file of revision {revision} holds revision {routes.revision}")
-        found = await self._models.ensure(sorted(routes.digests()), report)
-        for digest, model in found.items():
-            if isinstance(model, str):
-                self.failures[digest] = model
-            else:
-                self.failures.pop(digest, None)
-        return ServingTable(routes, found, self._slot)
+        return routes
+
+    async def _build(self, revision: int, report: Report) -> ServingTable:
+        table = ServingTable(await self._read(revision), self._models.handle, self._slot)
+        await self._models.ensure(sorted(table.digests), report)
+        return table
 
     def _fault(self, table: ServingTable) -> tuple[str, str] | None:
         """Return a failed model that is to serve where it does not serve now; None when there is none."""
+        failures = self.failures
+        if not failures:
+            return None
         for endpoint, variant, digest in sorted(_places(table.routes) - _places(self.tables.current.routes)):
-            if digest in self.failures:
+            if digest in failures:
                 log.warning("routes.refused", endpoint=endpoint, variant=variant, digest=digest)
-                return digest, self.failures[digest]
+                return digest, failures[digest]
         return None
 
     def _drained(self, table: ServingTable) -> None:
-        revision = table.routes.revision
-        if revision not in (0, self.revision):  # the same one again: a model of it was mended
-            self._told_drained(revision)
+        if table.routes.revision:
+            self._told_drained(table.routes.revision)
         asyncio.get_running_loop().call_soon(self._unload_unneeded)
 
     def _unload_unneeded(self) -> None:
         if self._lock.locked():  # a table is being built; what it needs is not known yet
             return
         tables = [self.tables.current, *self.tables.draining, *self._prepared.values()]
-        needed = {digest for table in tables for digest in table.routes.digests()}
-        self.failures = {digest: reason for digest, reason in self.failures.items() if digest in needed}
-        if self._models.keep_only(needed):
-            gc.collect()
+        self._models.keep_only(frozenset().union(*(table.digests for table in tables)))
+
+
+def _read_routes(path: Path) -> RouteTable:
+    return decode_routes(path.read_bytes())
 
 
 def _places(routes: RouteTable) -> set[tuple[str, str, str]]:
@@ -180,7 +200,3 @@ def _places(routes: RouteTable) -> set[tuple[str, str, str]]:
         for endpoint in routes.endpoints
         for variant in endpoint.variants
     }
-
-
-def _no_report(digest: str, state: State, reason: str | None) -> None:
-    del digest, state, reason

@@ -1,25 +1,34 @@
-"""What is served now: a route table tied to models in memory, and swapped as a whole.
+"""What is served now: a route table tied to models, and swapped as a whole.
 
 A request belongs to the table that was current when its body was complete, to its end; a table that is no
-longer current drains, and only then may models that no other table needs be unloaded.
+longer current drains, and only then may models that no other table names be forgotten.
+
+A table of a thousand endpoints is light: an endpoint takes shape when it is asked for the first time, and an
+endpoint that a new table does not change goes over to it as it is, with its lanes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 from modelport.dataplane.batching import Batcher
+from modelport.dataplane.handles import Dormant, ModelHandle
 from modelport.dataplane.router import Routes
-from modelport.domain.errors import Unavailable
+from modelport.domain.errors import NotFound, Unavailable
 from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, VariantRoute
-from modelport.runtime.codecs import Decoder, Encoder
+from modelport.domain.signature import Signature
+from modelport.runtime.codecs import Decoder, Encoder, MixedReply
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import MetricSlot, Series
 
 LANES_MAX = 64
-CodecKey = tuple[str, str | None, str | None]
-"""Protocol name, Content-Type, Accept."""
+INLINE_BODY_BYTES = 128 << 10  # larger bodies are decoded in the model's thread
+CodecKey = tuple[str, str | None, str | None, str | None]
+"""Protocol name, Content-Type, Content-Encoding, Accept."""
+
+Handles = Callable[[str], ModelHandle]
+"""Digest to the handle of its model."""
 
 
 class Queue(Protocol):
@@ -39,7 +48,19 @@ class Lane:
         codes: Status to counter, for this variant and protocol.
     """
 
-    __slots__ = ("batcher", "codes", "decode", "duration", "encode", "ok", "reply", "reply_type", "variant")
+    __slots__ = (
+        "_mixed",
+        "batcher",
+        "codes",
+        "decode",
+        "duration",
+        "encode",
+        "inline_bytes",
+        "ok",
+        "reply",
+        "reply_type",
+        "variant",
+    )
 
     def __init__(
         self,
@@ -57,34 +78,42 @@ class Lane:
         self.codes = codes
         self.ok = codes(200)
         self.duration = variant.duration
+        self.inline_bytes = -1 if decode.off_loop or encoder.off_loop else INLINE_BODY_BYTES
         route = variant.route
-        self.reply = (  # prediction id, length, body
-            f"HTTP/1.1 200 OK\r\nContent-Type: {encoder.content_type}\r\n"
+        fields = (
             f"x-Amzn-Invoked-Production-Variant: {route.variant}\r\n"
             f"X-Modelport-Model-Version: {route.model_version}\r\n"
         ).encode("latin-1").replace(b"%", b"%%") + (
             b"X-Modelport-Prediction-Id: %b\r\nContent-Length: %d\r\n\r\n%b"
         )
+        media = encoder.content_type.encode("latin-1").replace(b"%", b"%%")
+        self.reply = b"HTTP/1.1 200 OK\r\nContent-Type: " + media + b"\r\n" + fields
+        """With prediction id, length and body in its places."""
+        self._mixed = b"HTTP/1.1 200 OK\r\n%b" + fields
+
+    def reply_mixed(self, prediction_id: bytes, answer: MixedReply) -> bytes:
+        """Return the whole reply whose body has binary tensors behind its JSON."""
+        return self._mixed % (answer.fields, prediction_id, len(answer), answer)
 
 
 class ServedVariant:
-    """One variant with its model, or the reason why there is none.
+    """One variant with its model.
 
     Args:
         endpoint: Whose.
         route: From the table.
-        model: The batcher of its model, or why it is not in memory.
+        handle: Of its model.
         slot: Where its numbers go.
     """
 
     __slots__ = (
-        "_batcher",
+        "__weakref__",
         "_codes",
+        "_handle",
         "_slot",
         "batch_rows",
         "duration",
         "endpoint",
-        "failure",
         "inference",
         "lanes",
         "route",
@@ -92,19 +121,18 @@ class ServedVariant:
         "waiting",
     )
 
-    def __init__(self, endpoint: str, route: VariantRoute, model: Batcher | str, slot: MetricSlot) -> None:
+    duration: Series  # this and the next two: once it has a lane; a variant nobody asks shows no numbers
+    inference: Series
+    batch_rows: Series
+
+    def __init__(self, endpoint: str, route: VariantRoute, handle: ModelHandle, slot: MetricSlot) -> None:
         self.endpoint = endpoint
         self.route = route
-        self._batcher = None if isinstance(model, str) else model
-        self.failure = model if isinstance(model, str) else None
+        self._handle = handle
         self._slot = slot
         self._codes: dict[tuple[str, int], Series] = {}
         self.lanes: dict[CodecKey, Lane] = {}
         self.waiting = 0  # for a shadow: copies that wait
-        labels = (endpoint, route.variant, route.model_version)
-        self.duration = slot.series(metrics.REQUEST_DURATION, *labels)
-        self.inference = slot.series(metrics.INFERENCE_DURATION, *labels)
-        self.batch_rows = slot.series(metrics.BATCH_SIZE, *labels)
         self.shadow_dropped = (
             slot.series(metrics.SHADOW_DROPPED, endpoint, route.variant) if route.shadow else None
         )
@@ -113,20 +141,55 @@ class ServedVariant:
         """Return what runs its model.
 
         Raises:
-            Unavailable: The model is not in memory; says why.
+            Dormant: The model is not in memory, and may be loaded.
+            Unavailable: The model does not work; says why.
         """
-        if self._batcher is None:
+        handle = self._handle
+        if handle.batcher is not None:
+            return handle.batcher
+        self.check()
+        raise Dormant(handle)
+
+    def check(self) -> None:
+        """Return when its model works, in memory or not.
+
+        Raises:
+            Unavailable: It does not; says why.
+        """
+        if self._handle.failure is not None:
             raise Unavailable(
                 f"model {self.route.model_version} of variant {self.route.variant!r} is not loaded: "
-                f"{self.failure}",
+                f"{self._handle.failure}",
                 hint="deploy a version that loads, or roll back",
                 retry_after_s=5.0,
             )
-        return self._batcher
+
+    def signature(self) -> Signature:
+        """Return what its model takes and gives.
+
+        Raises:
+            Unavailable: The model does not work, or this worker has not loaded it yet.
+        """
+        self.check()
+        signature = self._handle.signature
+        if signature is None:
+            raise Unavailable(
+                f"model {self.route.model_version} is not in memory yet", hint="ask for a prediction once"
+            )
+        return signature
+
+    def forget(self) -> None:
+        """Let go of what its lanes hold of a model that leaves memory."""
+        self.lanes.clear()
 
     def add_lane(self, key: CodecKey, decode: Decoder, encoder: Encoder) -> Lane:
-        """Return a lane for this pair of content types, and keep it."""
+        """Return a lane for this protocol and pair of content types, and keep it."""
         protocol = key[0]
+        labels = (self.endpoint, self.route.variant, self.route.model_version)
+        self.duration = self._slot.series(metrics.REQUEST_DURATION, *labels)
+        self.inference = self._slot.series(metrics.INFERENCE_DURATION, *labels)
+        self.batch_rows = self._slot.series(metrics.BATCH_SIZE, *labels)
+        self._handle.keep(self)
         lane = Lane(self, self.batcher(), decode, encoder, lambda status: self.count(protocol, status))
         if len(self.lanes) >= LANES_MAX:
             self.lanes.clear()
@@ -145,31 +208,38 @@ class ServedVariant:
 
 
 class ServedEndpoint:
-    """One endpoint of a table.
+    """One endpoint of one table, or of several after each other that do not change it.
 
     Args:
         route: From the table.
-        models: Digest to the batcher of its model, or why it is not in memory.
+        handles: Gives the handle of a model.
         slot: Where its numbers go.
     """
 
-    __slots__ = ("capture", "name", "only", "routes", "shadows", "variants", "waiting")
+    __slots__ = ("capture", "name", "only", "route", "routes", "shadows", "variants", "waiting")
 
-    def __init__(self, route: EndpointRoute, models: Mapping[str, Batcher | str], slot: MetricSlot) -> None:
+    def __init__(self, route: EndpointRoute, handles: Handles, slot: MetricSlot) -> None:
         self.name = route.endpoint
+        self.route = route
         self.routes = Routes(route)
-        self.variants = [self._serve(variant, models, slot) for variant in self.routes.production]
-        self.shadows = [self._serve(variant, models, slot) for variant in self.routes.shadows]
+        self.variants = [
+            ServedVariant(self.name, variant, handles(variant.digest), slot)
+            for variant in self.routes.production
+        ]
+        self.shadows = [
+            ServedVariant(self.name, variant, handles(variant.digest), slot)
+            for variant in self.routes.shadows
+        ]
         only = self.routes.only
         self.only = None if only is None else self.variants[only]
         capture = route.capture
         self.capture: CaptureRoute | None = capture if capture and capture.percentage > 0 else None
-        self.waiting = 0  # requests decoded or read, and not answered yet
+        self.waiting = 0  # requests that wait for their model, or were decoded or read, and are not answered
 
-    def _serve(
-        self, variant: VariantRoute, models: Mapping[str, Batcher | str], slot: MetricSlot
-    ) -> ServedVariant:
-        return ServedVariant(self.name, variant, models.get(variant.digest, "it was not loaded"), slot)
+    def close(self) -> None:
+        """Let go of all lanes; nobody asks it any more."""
+        for variant in (*self.variants, *self.shadows):
+            variant.forget()
 
 
 class ServingTable:
@@ -177,15 +247,46 @@ class ServingTable:
 
     Args:
         routes: The table.
-        models: Digest to the batcher of its model, or why it is not in memory.
+        handles: Gives the handle of a model.
         slot: Where its numbers go.
     """
 
-    def __init__(self, routes: RouteTable, models: Mapping[str, Batcher | str], slot: MetricSlot) -> None:
+    def __init__(self, routes: RouteTable, handles: Handles, slot: MetricSlot) -> None:
         self.routes = routes
-        self.endpoints = {route.endpoint: ServedEndpoint(route, models, slot) for route in routes.endpoints}
+        self.digests = routes.digests()
+        self.endpoints: dict[str, ServedEndpoint] = {}  # those that were asked
+        self._by_name = {route.endpoint: route for route in routes.endpoints}
+        self._handles = handles
+        self._slot = slot
         self.open = 0  # requests that belong to it
         self.on_drained: Callable[[], None] | None = None  # set once another table is current
+
+    def open_endpoint(self, name: str) -> ServedEndpoint:
+        """Return an endpoint that is asked for the first time.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        route = self._by_name.get(name)
+        if route is None:
+            known = self.names()
+            offer = f"in service: {', '.join(known[:5])}{', …' if len(known) > 5 else ''}"
+            raise NotFound(
+                f"there is no endpoint {name[:80]!r}",
+                hint=offer if known else "nothing is in service; deploy a model first",
+            )
+        served = self.endpoints[name] = ServedEndpoint(route, self._handles, self._slot)
+        return served
+
+    def names(self) -> list[str]:
+        """Return the endpoints in service, by name."""
+        return sorted(self._by_name)
+
+    def adopt(self, older: ServingTable) -> None:
+        """Take over the endpoints that this table does not change."""
+        for name, served in older.endpoints.items():
+            if self._by_name.get(name) == served.route:
+                self.endpoints[name] = served
 
     def leave(self) -> None:
         """Let go of one request."""
@@ -212,6 +313,7 @@ class Tables:
         old, self.current = self.current, table
         if old is table:
             return
+        table.adopt(old)
         self.draining.append(old)
         old.on_drained = lambda: self._drop(old)
         if old.open == 0:
@@ -224,4 +326,7 @@ class Tables:
     def _drop(self, table: ServingTable) -> None:
         table.on_drained = None
         self.draining.remove(table)
+        for name, served in table.endpoints.items():
+            if self.current.endpoints.get(name) is not served:
+                served.close()
         self._drained(table)

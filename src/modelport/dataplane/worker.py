@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,14 +20,19 @@ from modelport import __version__
 from modelport.access.scopes import Scope
 from modelport.dataplane.batching import Batcher
 from modelport.dataplane.capture import Capture
+from modelport.dataplane.cold import ColdRequests
 from modelport.dataplane.config import WorkerConfig
 from modelport.dataplane.costs import Costs, measure_costs
-from modelport.dataplane.door import Door, Page
+from modelport.dataplane.door import Door
 from modelport.dataplane.feed_client import FeedClient
 from modelport.dataplane.flights import Flight
 from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
+from modelport.dataplane.memory import budget_for_models, machine_bytes, resident_bytes
+from modelport.dataplane.pages import Page
 from modelport.dataplane.protocols.invocations import Invocations
+from modelport.dataplane.protocols.kserve_v1 import KServeV1
+from modelport.dataplane.protocols.open_inference import OpenInference
 from modelport.dataplane.replies import build, plain_error
 from modelport.dataplane.server import Server
 from modelport.dataplane.serving import Serving
@@ -36,6 +40,7 @@ from modelport.dataplane.suspects import Suspects
 from modelport.dataplane.threads import any_at_work
 from modelport.dataplane.watchdog import Watchdog
 from modelport.domain.clock import Clock
+from modelport.runtime.codecs import Unpacking
 from modelport.runtime.invariance import shared_rows
 from modelport.runtime.model import LoadedModel
 from modelport.stores.artifacts.local import LocalArtifacts
@@ -46,6 +51,7 @@ from modelport.telemetry.slots import MetricSlot, read_totals, retire_dead
 BACKLOG = 1024
 FLUSH_S = 1.0
 DRAIN_POLL_S = 0.01
+SHARE_S = 0.5
 GC_THRESHOLDS = (50_000, 20, 20)  # requests make no cycles; a collection every 700 objects finds nothing
 SWITCH_INTERVAL_S = 0.001  # how long a thread (capture, loading) may keep the loop from running
 
@@ -103,9 +109,25 @@ class Worker:
         retire_dead(layout.metrics)
         self._slot = MetricSlot(layout.metrics, f"inference-{config.index}")
         self._artifacts = LocalArtifacts(layout.artifacts)
+        self._differences: dict[str, float] = {}  # of models that depend on their batch, by digest
         marks = LoadingMarks(layout.marks, config.index)
-        self._models = Models(self._load, self._host, marks, timeout_s=settings.canary_timeout_s)
-        self.serving = Serving(layout.routes, self._models, marks, self._slot, config.try_model)
+        self._models = Models(
+            self._load,
+            self._host,
+            marks,
+            self._slot,
+            now=clock.monotonic,
+            timeout_s=settings.canary_timeout_s,
+            bytes_max=budget_for_models(settings, machine_bytes()),
+        )
+        self.serving = Serving(
+            layout.routes,
+            self._models,
+            marks,
+            self._slot,
+            config.try_model,
+            start_load_s=settings.start_load_s,
+        )
         self.feed = FeedClient(layout.feed_socket, config.index, self.serving)
         self._capture = Capture(layout.captures, settings, clock, self._slot)
         self._invoker = Invoker(
@@ -114,14 +136,27 @@ class Worker:
             clock,
             loop,
             capture=self._capture,
+            cold=ColdRequests(
+                self._models,
+                self._slot,
+                now=clock.monotonic,
+                requests_max=settings.cold_requests_max,
+                wait_s=settings.cold_wait_s,
+            ),
             count_refused=self._count_refused,
         )
+        unpacking = Unpacking(settings.body_bytes_max, settings.unpacked_ratio_max)
+        tables = self.serving.tables
         door = Door(
-            (Invocations(),),
+            (
+                Invocations(unpacking),
+                OpenInference(tables, self._show_ready, unpacking),
+                KServeV1(tables, unpacking),
+            ),
             {
                 "/livez": Page(Scope.PUBLIC, lambda: build(200, b"ok\n", "text/plain")),
                 "/readyz": Page(Scope.PUBLIC, self._show_ready),
-                "/metrics": Page(Scope.STATUS_READ, self._show_metrics),
+                "/metrics": Page(Scope.STATUS_READ, self._show_metrics, before=self._write_numbers),
             },
             self._invoker.handle,
             allowed_hosts=config.allowed_hosts,
@@ -130,7 +165,9 @@ class Worker:
         self._suspects = Suspects(layout.suspects, layout.flights, clock)
         self._flight = self._new_flight()
         self._watchdog = Watchdog(loop, settings.hang_timeout_s)
-        self.server = Server(settings, door.plan_for, door.wanted, clock, loop, self._count_refused)
+        self.server = Server(
+            settings, door.plan_for, door.wanted, clock, loop, self._count_refused, config.handover
+        )
 
     def stop(self) -> None:
         """Begin to drain; `run` returns when it is done."""
@@ -168,9 +205,12 @@ class Worker:
         tasks = [
             asyncio.create_task(self.feed.run()),
             asyncio.create_task(self._flush()),
+            asyncio.create_task(self._share()),
             asyncio.create_task(self.serving.try_marked(self.feed.report)),
         ]
         self._watchdog.start()
+        if self._config.handover is not None:
+            self._config.handover.start(self._loop, self.server.connect)
         on_ready()
         log.info("worker.ready", index=self._config.index, revision=self.serving.revision)
         await self._stopping.wait()
@@ -179,34 +219,59 @@ class Worker:
             await _end(task)
 
     async def _drain(self, servers: list[asyncio.Server]) -> None:
-        """Take no connection any more, answer what is open, cut what takes too long."""
+        """Take no connection any more and give those there are to other workers.
+
+        Where nobody takes them, as when the whole platform stops: answer what is open, keep quiet ones for
+        a moment in which a request may be on its way, cut what takes too long.
+        """
         for server in servers:
             server.close()
-        self.server.drain()
-        deadline = self._clock.monotonic() + self._config.settings.drain_timeout_s
-        while self.server.connections or self.serving.tables.open():
-            if self._clock.monotonic() > deadline:
+        handover, settings = self._config.handover, self._config.settings
+        if handover is not None:
+            handover.stop()
+        began = self._clock.monotonic()
+        while True:
+            self.server.drain()
+            await asyncio.sleep(DRAIN_POLL_S)  # also for connections accepted in this very turn
+            open_requests = self.serving.tables.open()
+            if not (self.server.connections or open_requests or (handover and handover.arriving)):
+                break
+            waited = self._clock.monotonic() - began
+            if waited > settings.drain_timeout_s:
                 log.warning("worker.cut", connections=len(self.server.connections))
-                return
-            await asyncio.sleep(DRAIN_POLL_S)
+                break
+            if waited > settings.drain_linger_s and not self.server.may_hand_over():
+                self.server.end_quiet()
+        if handover is not None and handover.given:
+            log.info("worker.handed_over", connections=handover.given)
+
+    async def _share(self) -> None:
+        while True:
+            self.server.share()
+            await asyncio.sleep(SHARE_S)
 
     async def _flush(self) -> None:
         while True:
-            self._set_gauges()
-            self._slot.flush()
+            self._models.make_room()  # models that were busy when room was wanted
+            self._write_numbers()
             self._suspects.look()
             await asyncio.sleep(FLUSH_S)
 
     def _set_gauges(self) -> None:
         self._slot.series(metrics.INFLIGHT).set(self.serving.tables.open())
         self._slot.series(metrics.CONNECTIONS).set(len(self.server.connections))
-        self._slot.series(metrics.RSS, str(self._config.index)).set(_resident_bytes())
+        self._slot.series(metrics.RSS, str(self._config.index)).set(resident_bytes())
+        self._models.set_gauges()
 
-    def _load(self, digest: str) -> tuple[LoadedModel, Costs]:
+    def _load(self, digest: str, costs: Costs | None) -> tuple[LoadedModel, Costs]:
         model = LoadedModel.load(self._artifacts, digest)
         model.warm_up()
+        if costs is not None:  # it was here before
+            model.batch_difference = self._differences.get(digest, model.batch_difference)
+            return model, costs
         model.compare_batches(self._clock.monotonic)
         if model.batch_difference:
+            self._differences[digest] = model.batch_difference
             log.info("model.depends_on_batch", digest=digest, difference=model.batch_difference)
         return model, measure_costs(model, self._clock.monotonic)
 
@@ -245,18 +310,20 @@ class Worker:
             return plain_error(503, "the worker is starting")
         return build(200, b"ok\n", "text/plain")
 
-    def _show_metrics(self) -> bytes:
+    def _write_numbers(self) -> None:
         self._set_gauges()
         self._slot.flush()
+
+    def _show_metrics(self) -> bytes:
+        """Return the numbers of all workers; a thousand endpoints' take a fifth of a second."""
         totals = read_totals(self._config.settings.layout.metrics)
         return build(200, prometheus.render(totals, __version__), prometheus.CONTENT_TYPE)
 
 
 def _limit_memory(bytes_max: int) -> None:
     """Let a call that asks for too much fail, instead of the machine."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = bytes_max or machine * 3 // 4
+    limit = bytes_max or machine_bytes() * 3 // 4
     resource.setrlimit(
         resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
     )
@@ -266,10 +333,3 @@ async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def _resident_bytes() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # macOS: the largest it ever was, in bytes
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

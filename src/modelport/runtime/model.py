@@ -20,7 +20,7 @@ from modelport.wire import manifest as bundle
 from modelport.wire.signature import decode_signature
 
 if TYPE_CHECKING:
-    from modelport.runtime.codecs import Codecs, Decoder, Encoder
+    from modelport.runtime.codecs import Codecs, Decoder, Encoder, Unpacking
 
 LABEL = "label"
 PROBABILITIES = "probabilities"
@@ -60,6 +60,7 @@ class LoadedModel:
         self.digest = digest
         self.batch_difference = batch_difference
         self._session = Session(graph)
+        self.graph_bytes = len(graph) if isinstance(graph, bytes) else graph.stat().st_size
         self._names = _outputs_of(signature)
         self._check_graph()
         self._classifies = signature.output.task is Task.CLASSIFICATION
@@ -118,9 +119,11 @@ class LoadedModel:
 
         return Codecs(self.signature)
 
-    def decoder_for(self, content_type: str | None) -> Decoder:
+    def decoder_for(
+        self, content_type: str | None, encoding: str | None = None, limits: Unpacking | None = None
+    ) -> Decoder:
         """Return the call that turns a body of this Content-Type into rows. See `codecs.Codecs`."""
-        return self._codecs.decoder_for(content_type)
+        return self._codecs.decoder_for(content_type, encoding, limits)
 
     def encoder_for(self, accept: str | None) -> Encoder:
         """Return the reply writer for this Accept header. See `codecs.Codecs`."""

@@ -44,6 +44,22 @@ class HomeLock:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
+    @classmethod
+    def inherit(cls, descriptor: int) -> Self:
+        """Return the lock that this process took when it was another program.
+
+        Args:
+            descriptor: Of the lock file.
+        """
+        lock = cls.__new__(cls)
+        lock._descriptor = descriptor  # noqa: SLF001 - it is its own
+        os.set_inheritable(descriptor, False)
+        return lock
+
+    def fileno(self) -> int:
+        """Return its descriptor; whoever holds it open holds the lock."""
+        return self._descriptor
+
     def __enter__(self) -> Self:
         return self
 

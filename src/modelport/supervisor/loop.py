@@ -1,4 +1,4 @@
-"""The loop: start what is due, notice what became ready, bring back what died, stop when asked."""
+"""The loop: start what is due, notice what became ready, bring back what died, replace, stop when asked."""
 
 from __future__ import annotations
 
@@ -9,37 +9,18 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 
 from modelport.domain.clock import Clock
 from modelport.domain.errors import ModelportError
-from modelport.supervisor.child import Child
+from modelport.supervisor.child import Child, last_words
+from modelport.supervisor.line import Line, make_lines
 from modelport.supervisor.table import ProcessSpec, ProcessState, ProcessView, restart_delay
+from modelport.supervisor.upgrade import Upgrade
+from modelport.supervisor.upgrading import UPGRADE_SIGNAL, Succession, Upgrading
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-LOG_TAIL_BYTES = 2000
 HOPELESS = ("exit 2", "exit 4")
 """Ends before the first ready that trying again cannot change: a wrong setting, a refusal."""
-
-
-@dataclass(slots=True)
-class _Line:
-    """A line of the table, as it changes."""
-
-    spec: ProcessSpec
-    since: datetime
-    state: ProcessState = ProcessState.WAITING
-    child: Child | None = None
-    due: float = 0.0
-    ready_at: float | None = None
-    ever_ready: bool = False
-    deaths: int = 0
-    restarts: int = 0
-    last_exit: str | None = None
-
-    def view(self) -> ProcessView:
-        pid = self.child.pid if self.child else None
-        return ProcessView(self.spec.name, self.state, pid, self.restarts, self.since, self.last_exit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +28,12 @@ class Hooks:
     """Whom the loop tells.
 
     Args:
-        publish: Gets the table after each change.
+        publish: Gets the table, and the last upgrade, after each change.
         ready: Called once, when every process has been ready.
         say: Gets a line for people when a process dies.
     """
 
-    publish: Callable[[list[ProcessView]], None]
+    publish: Callable[[list[ProcessView], Upgrade | None], None]
     ready: Callable[[], None]
     say: Callable[[str], None]
 
@@ -64,9 +45,11 @@ class Supervisor:
         specs: The table.
         clock: Time.
         hooks: Whom to tell.
-        grace_s: Seconds between SIGTERM and SIGKILL when stopping.
+        on_stop: Called once, before the processes are asked to stop.
+        grace_s: Seconds between SIGTERM and SIGKILL.
         first_deaths_max: Deaths in a row of a process that was never ready, after which the start fails.
         stop_on_eof: A descriptor whose end of file stops the platform like SIGTERM; None for none.
+        succession: How it gives way to a newer program at SIGUSR2, and what an older one left to it.
     """
 
     def __init__(
@@ -75,20 +58,26 @@ class Supervisor:
         *,
         clock: Clock,
         hooks: Hooks,
+        on_stop: Callable[[], None] = lambda: None,
         grace_s: float,
         first_deaths_max: int = 3,
         stop_on_eof: int | None = None,
+        succession: Succession,
     ) -> None:
         self._clock = clock
         self._hooks = hooks
+        self._on_stop = on_stop
         self._grace_s = grace_s
         self._first_deaths_max = first_deaths_max
         self._stop_on_eof = stop_on_eof
-        self._lines = [_Line(spec, clock.now()) for spec in specs]
         self._selector = selectors.DefaultSelector()
+        self._lines = make_lines(specs, succession.inherited, clock)
+        self._upgrading = Upgrading(
+            self._lines, succession, clock, grace_s=grace_s, say=hooks.say, listen=self._listen
+        )
         self._stops_asked = 0
         self._kill_at: float | None = None
-        self._announced = False
+        self._announced = succession.upgrade is not None
         self._failure: ModelportError | None = None
 
     def run(self) -> None:
@@ -98,16 +87,20 @@ class Supervisor:
             ModelportError: A process died again and again before it was ready for the first time.
         """
         with self._wakeups(), self._selector:
+            for line in self._lines:
+                self._listen(line, line.child if line.state is ProcessState.STARTING else None)
+            self._publish()
             while True:
-                changed = self._start_due() | self._reap() | self._stop()
-                if changed:
-                    self._hooks.publish([line.view() for line in self._lines])
+                if self._start_due() | self._reap() | self._stop() | self._upgrade():
+                    self._publish()
                 self._announce()
-                if self._kill_at is not None and not any(line.child for line in self._lines):
+                if self._kill_at is not None and not self._children():
                     break
                 self._wait()
         if self._failure is not None:
             raise self._failure
+
+    # ── Starting, dying, coming back ─────────────────────────────────────────────────────────────
 
     def _start_due(self) -> bool:
         if self._stops_asked:
@@ -117,52 +110,83 @@ class Supervisor:
             if line.state is ProcessState.WAITING and line.due <= self._clock.monotonic():
                 changed = True
                 line.ready_at = None
+                line.outdated = False
                 try:
-                    line.child = Child(line.spec)
+                    line.child = Child.start(line.spec)
                 except OSError as error:  # no memory, no disk, no descriptors: it may pass
                     self._bring_back(line, f"it cannot be started: {error}")
                     continue
-                self._selector.register(line.child.ready_fd, selectors.EVENT_READ, line)
-                self._enter(line, ProcessState.STARTING)
+                self._listen(line, line.child)
+                line.enter(ProcessState.STARTING)
+                self._upgrading.note_start(line)
         return changed
 
     def _reap(self) -> bool:
         changed = False
-        for line in self._lines:
-            how = line.child.ended() if line.child else None
-            if line.child is None or how is None:
-                continue
-            changed = True
-            with suppress(KeyError):
-                self._selector.unregister(line.child.ready_fd)
-            line.child.close()
-            line.child = None
-            if self._stops_asked:
-                line.last_exit = how
-                self._enter(line, ProcessState.STOPPED)
-                continue
-            self._bring_back(line, how)
+        for line in list(self._lines):
+            now = self._clock.monotonic()
+            if line.kill_at is not None and now >= line.kill_at:
+                line.kill_at = None
+                stopping = line.child if line.state is ProcessState.STOPPING else line.predecessor
+                if stopping is not None:
+                    stopping.send(signal.SIGKILL)
+            if line.predecessor is not None and (how := line.predecessor.ended()) is not None:
+                changed = True
+                self._forget(line.predecessor)
+                line.predecessor, line.last_exit, line.kill_at = None, how, None
+            if line.successor is not None and (how := line.successor.ended()) is not None:
+                changed = True
+                self._forget(line.successor)
+                line.successor = None
+                self._upgrading.note_death(line, how)
+            if line.child is not None and (how := line.child.ended()) is not None:
+                changed = True
+                self._bury(line, line.child, how)
         return changed
 
-    def _bring_back(self, line: _Line, how: str) -> None:
+    def _bury(self, line: Line, child: Child, how: str) -> None:
+        """Let a process that ended go, and decide what comes after it."""
+        self._forget(child)
+        if self._stops_asked:
+            line.child, line.last_exit = None, how
+            line.enter(ProcessState.STOPPED)
+        elif not line.wanted:
+            self._lines.remove(line)
+        elif line.successor is not None:  # it would have been asked to end a moment later
+            line.last_exit = how
+            line.promote(ready=False, grace_s=self._grace_s)
+        elif line.state is ProcessState.STOPPING:  # it was asked to, for its successor
+            line.child, line.last_exit, line.kill_at = None, how, None
+            line.due = self._clock.monotonic()
+            line.enter(ProcessState.WAITING)
+        else:
+            line.child = None
+            if line.outdated:
+                line.replaced_pid = child.pid
+            elif line.replaced_pid is not None:
+                self._upgrading.note_death(line, how)
+            self._bring_back(line, how)
+
+    def _bring_back(self, line: Line, how: str) -> None:
         line.last_exit = how
         now = self._clock.monotonic()
         was_ready = line.ready_at is not None
         if line.ready_at is not None and now - line.ready_at >= line.spec.restart.stable_s:
             line.deaths = 0
         line.deaths += 1
-        if not line.ever_ready and (line.deaths >= self._first_deaths_max or how in HOPELESS):
+        hopeless = line.deaths >= self._first_deaths_max or how in HOPELESS
+        if hopeless and not line.ever_ready and not self._announced:
             self._failure = ModelportError(
-                f"{line.spec.name} does not start ({how}): {_last_words(line.spec)}",
+                f"{line.spec.name} does not start ({how}): {last_words(line.spec)}",
                 hint=f"see {line.spec.log}",
             )
             self._stops_asked += 1
-            self._enter(line, ProcessState.STOPPED)
+            line.enter(ProcessState.STOPPED)
             return
         line.restarts += 1
         line.due = now + restart_delay(line.spec.restart, line.deaths, was_ready=was_ready)
         self._hooks.say(f"{line.spec.name} ended ({how}); starting it again")
-        self._enter(line, ProcessState.WAITING)
+        line.enter(ProcessState.WAITING)
 
     def _stop(self) -> bool:
         """Begin to stop when asked to; finish by force after the grace, or when asked twice."""
@@ -171,18 +195,31 @@ class Supervisor:
         now = self._clock.monotonic()
         if self._kill_at is None:
             self._kill_at = now + self._grace_s
+            self._on_stop()
+            self._upgrading.fail("the platform was asked to stop")
             for line in self._lines:
-                if line.child is not None:
-                    line.child.send(signal.SIGTERM)
-                    self._enter(line, ProcessState.STOPPING)
-                else:
-                    self._enter(line, ProcessState.STOPPED)
+                line.kill_at = None
+                line.enter(ProcessState.STOPPING if line.child else ProcessState.STOPPED)
+            for child in self._children():
+                child.send(signal.SIGTERM)
             return True
         if now >= self._kill_at or self._stops_asked > 1:
-            for line in self._lines:
-                if line.child is not None:
-                    line.child.send(signal.SIGKILL)
+            for child in self._children():
+                child.send(signal.SIGKILL)
         return False
+
+    def _upgrade(self) -> bool:
+        """Take the next step of an upgrade that runs, or begin one that was asked for."""
+        return self._upgrading.step(free=self._announced and not self._stops_asked)
+
+    # ── Waiting ──────────────────────────────────────────────────────────────────────────────────
+
+    def _children(self) -> list[Child]:
+        found = [child for line in self._lines for child in line.children]
+        return [*found, *self._upgrading.children]
+
+    def _publish(self) -> None:
+        self._hooks.publish([view for line in self._lines for view in line.views()], self._upgrading.upgrade)
 
     def _announce(self) -> None:
         if not self._announced and not self._stops_asked and all(line.ever_ready for line in self._lines):
@@ -192,35 +229,41 @@ class Supervisor:
     def _wait(self) -> None:
         now = self._clock.monotonic()
         moments = [line.due for line in self._lines if line.state is ProcessState.WAITING]
+        moments += [line.kill_at for line in self._lines if line.kill_at is not None]
+        moments += self._upgrading.moments
         if self._kill_at is not None:
             # A killed process ends in its own time; SIGCHLD tells, this only bounds the wait.
             moments = [max(self._kill_at, now + 0.05)]
         timeout = max(0.0, min(moments) - now) if moments else None
         changed = False
         for key, _ in self._selector.select(timeout):
-            if isinstance(key.data, _Line):
-                changed |= self._hear(key.data)
+            if isinstance(key.data, tuple):
+                changed |= self._hear(*key.data)
             else:
                 key.data()
         if changed:
-            self._hooks.publish([line.view() for line in self._lines])
+            self._publish()
 
-    def _hear(self, line: _Line) -> bool:
+    def _listen(self, line: Line, child: Child | None) -> None:
+        if child is not None:
+            self._selector.register(child.ready_fd, selectors.EVENT_READ, (line, child))
+
+    def _hear(self, line: Line, child: Child) -> bool:
         """Read a ready pipe. At its end the process is dying, and SIGCHLD will say so."""
-        if line.child is None:
+        ready = child.said_ready()
+        self._selector.unregister(child.ready_fd)
+        if not ready:
             return False
-        ready = line.child.said_ready()
-        self._selector.unregister(line.child.ready_fd)
-        if ready:
-            line.ready_at = self._clock.monotonic()
-            line.ever_ready = True
-            if line.state is ProcessState.STARTING:
-                self._enter(line, ProcessState.RUNNING)
-        return ready
+        if child is line.successor:
+            line.promote(ready=True, grace_s=self._grace_s)
+        if child is line.child:
+            self._upgrading.note_ready(line.note_ready())
+        return True
 
-    def _enter(self, line: _Line, state: ProcessState) -> None:
-        line.state = state
-        line.since = self._clock.now()
+    def _forget(self, child: Child) -> None:
+        with suppress(KeyError):
+            self._selector.unregister(child.ready_fd)
+        child.close()
 
     @contextmanager
     def _wakeups(self) -> Iterator[None]:
@@ -231,6 +274,9 @@ class Supervisor:
 
         def stop(*_: object) -> None:
             self._stops_asked += 1
+
+        def upgrade(*_: object) -> None:
+            self._upgrading.asked = True
 
         def drop(*_: object) -> None:
             """Do nothing: the wake-up is what counts."""
@@ -245,30 +291,20 @@ class Supervisor:
                 self._stops_asked = max(self._stops_asked, 1)
 
         before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+        before[UPGRADE_SIGNAL] = signal.signal(UPGRADE_SIGNAL, upgrade)
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, drop)
         wakeup_before = signal.set_wakeup_fd(outer.fileno(), warn_on_full_buffer=False)
+        # The program before this one blocked them until somebody listens.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOP_SIGNALS, UPGRADE_SIGNAL))
         self._selector.register(inner, selectors.EVENT_READ, swallow)
         if self._stop_on_eof is not None:
             self._selector.register(self._stop_on_eof, selectors.EVENT_READ, ended)
         try:
             yield
         finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, (UPGRADE_SIGNAL,))  # it would end this process
             signal.set_wakeup_fd(wakeup_before)
             for number, handler in before.items():
                 signal.signal(number, handler)
             inner.close()
             outer.close()
-
-
-def _last_words(spec: ProcessSpec) -> str:
-    """Return the last line a process wrote; where that is a hint, the error before it."""
-    try:
-        with spec.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
-            lines = log.read().decode("utf-8", "replace").strip().splitlines()
-    except OSError:
-        return "it left no log"
-    errors = [line for line in lines[-2:-1] if line.startswith("error: ") and lines[-1].startswith("hint: ")]
-    if errors:
-        return f"{errors[0].removeprefix('error: ')} ({lines[-1].removeprefix('hint: ')})"
-    return lines[-1] if lines else "it said nothing"

@@ -13,6 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from modelport.supervisor.upgrade import Upgrade
+
 
 class ProcessState(StrEnum):
     """Where a process of the table stands."""
@@ -52,6 +54,7 @@ class ProcessSpec:
         env: Variables on top of the supervisor's own.
         log: File for its standard output and error.
         restart: When it comes back.
+        overlaps: In an upgrade its successor runs beside it until that one is ready; else it ends first.
     """
 
     name: str
@@ -60,6 +63,7 @@ class ProcessSpec:
     env: dict[str, str] = field(default_factory=dict)
     log: Path = Path("/dev/null")
     restart: RestartPolicy = RestartPolicy()
+    overlaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class ProcessView:
         restarts: How often it was started again.
         since: When it entered this state, UTC.
         last_exit: How the last one before it ended, for people; None when none did.
+        beside: It is not the one of its name that counts: in an upgrade, a successor that is not ready yet
+            or a predecessor that finishes what it has.
     """
 
     name: str
@@ -81,6 +87,7 @@ class ProcessView:
     restarts: int
     since: datetime
     last_exit: str | None = None
+    beside: bool = False
 
 
 def restart_delay(policy: RestartPolicy, deaths: int, *, was_ready: bool) -> float:
@@ -97,9 +104,13 @@ def restart_delay(policy: RestartPolicy, deaths: int, *, was_ready: bool) -> flo
     return float(min(policy.first_delay_s * 2 ** min(deaths - 2, 30), longest))
 
 
-def table_document(supervisor_pid: int, views: list[ProcessView]) -> dict[str, Any]:
-    """Return what `run/processes.json` holds."""
+def table_document(
+    supervisor_pid: int, version: str, views: list[ProcessView], upgrade: Upgrade | None
+) -> dict[str, Any]:
+    """Return what `run/processes.json` holds: who supervises, what runs, how far the last upgrade is."""
     return {
         "pid": supervisor_pid,
+        "version": version,
+        "upgrade": upgrade.document() if upgrade else None,
         "processes": [{**asdict(view), "since": view.since.isoformat()} for view in views],
     }

@@ -78,6 +78,12 @@ SHADOW_DROPPED = "modelport_shadow_dropped_total"
 HTTP_REFUSED = "modelport_http_refused_total"
 RSS = "modelport_worker_rss_bytes"
 CONNECTIONS = "modelport_connections"
+MODELS = "modelport_models_in_memory"
+MODEL_MEMORY = "modelport_model_memory_bytes"
+MODEL_LOADS = "modelport_model_loads_total"
+MODEL_LOAD_DURATION = "modelport_model_load_duration_seconds"
+MODEL_UNLOADS = "modelport_model_unloads_total"
+COLD_REQUESTS = "modelport_cold_requests_total"
 BUILD_INFO = "modelport_build_info"
 
 METRICS: dict[str, Metric] = {
@@ -106,5 +112,20 @@ METRICS: dict[str, Metric] = {
     HTTP_REFUSED: Metric(Kind.COUNTER, "Requests refused before they reached an endpoint.", ("code",)),
     RSS: Metric(Kind.GAUGE, "Resident memory of one worker.", ("worker",)),
     CONNECTIONS: Metric(Kind.GAUGE, "Open connections."),
+    MODELS: Metric(Kind.GAUGE, "Models in memory, of all workers."),
+    MODEL_MEMORY: Metric(Kind.GAUGE, "Bytes that the models in memory took when they were loaded."),
+    MODEL_LOADS: Metric(Kind.COUNTER, "Models loaded, or found not to load.", ("outcome",)),
+    MODEL_LOAD_DURATION: Metric(
+        Kind.HISTOGRAM,
+        "Seconds a model took to load and to answer for the first time.",
+        bounds=DURATION_BOUNDS_S,
+        scale=NANOSECONDS,
+    ),
+    MODEL_UNLOADS: Metric(
+        Kind.COUNTER, "Models that left memory: to make room, or because no table names them.", ("reason",)
+    ),
+    COLD_REQUESTS: Metric(
+        Kind.COUNTER, "Requests that met a model which was not in memory, by what came of it.", ("outcome",)
+    ),
     BUILD_INFO: Metric(Kind.GAUGE, "Always 1; the version runs.", ("version",)),
 }

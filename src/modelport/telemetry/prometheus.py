@@ -38,19 +38,15 @@ def _lines(name: str, metric: Metric, labels: tuple[str, ...], values: list[int]
     if metric.kind is not Kind.HISTOGRAM:
         yield f"{name}{_braces(pairs)} {values[0]}"
         return
+    upto = f"{name}_bucket{{{','.join([*pairs, 'le='])}"
     count = 0
     for bound, inside in zip(metric.bounds, values, strict=False):
         count += inside
-        yield _bucket(name, pairs, f"{bound:g}", count)
+        yield f'{upto}"{bound:g}"}} {count}'
     count += values[len(metric.bounds)]
-    yield _bucket(name, pairs, "+Inf", count)
+    yield f'{upto}"+Inf"}} {count}'
     yield f"{name}_sum{_braces(pairs)} {values[-1] / metric.scale!r}"
     yield f"{name}_count{_braces(pairs)} {count}"
-
-
-def _bucket(name: str, pairs: list[str], bound: str, count: int) -> str:
-    at_most = f'le="{bound}"'
-    return f"{name}_bucket{_braces([*pairs, at_most])} {count}"
 
 
 def _braces(pairs: list[str]) -> str:

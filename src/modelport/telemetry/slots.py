@@ -33,7 +33,7 @@ HEADER_BYTES = 64
 IDENTITY_BYTES = 320
 VALUES = 48
 RECORD_BYTES = IDENTITY_BYTES + 8 * VALUES
-SERIES_MAX = 4096
+SERIES_MAX = 16_384  # the file is sparse: what is not used takes no room
 RETIRED = "retired.json"
 LOCK = "lock"
 SUFFIX = ".slot"
@@ -84,7 +84,7 @@ class MetricSlot:
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._series: dict[SeriesKey, Series] = {}
-        self._written = 0
+        self._written: list[list[int]] = []  # the numbers in the file, so that only what changed is copied
         self._path = folder / f"{name}-{os.getpid()}-{os.urandom(6).hex()}{SUFFIX}"
         with _locked(folder, fcntl.LOCK_SH):  # so that nobody meets the file without its lock
             self._file = self._path.open("x+b")
@@ -111,19 +111,27 @@ class MetricSlot:
         return found
 
     def flush(self) -> None:
-        """Copy the numbers into the file."""
+        """Copy the numbers that changed into the file."""
         series = list(self._series.items())
+        written = self._written
+        known = len(written)
         self._sequence += 1
-        HEADER.pack_into(self._map, 0, MAGIC, self._sequence, self._written)
+        HEADER.pack_into(self._map, 0, MAGIC, self._sequence, known)
         for number, (key, one) in enumerate(series):
+            values = one.values
+            if number < known and values == written[number]:
+                continue
             at = HEADER_BYTES + number * RECORD_BYTES
-            if number >= self._written:
+            copy = values.copy()
+            if number < known:
+                written[number] = copy
+            else:
+                written.append(copy)
                 identity = _identity(key)
                 self._map[at : at + len(identity)] = identity
-            struct.pack_into(f"<{len(one.values)}Q", self._map, at + IDENTITY_BYTES, *one.values)
-        self._written = len(series)
+            struct.pack_into(f"<{len(copy)}Q", self._map, at + IDENTITY_BYTES, *copy)
         self._sequence += 1
-        HEADER.pack_into(self._map, 0, MAGIC, self._sequence, self._written)
+        HEADER.pack_into(self._map, 0, MAGIC, self._sequence, len(written))
 
     def close(self) -> None:
         """Copy the numbers a last time and let go of the file; it stays until it is retired."""

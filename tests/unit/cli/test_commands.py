@@ -1,7 +1,10 @@
 """Commands: what they send, what they print where, and how they end."""
 
+import inspect
 import io
 import json
+import os
+import subprocess
 import sys
 
 import httpx
@@ -10,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fakes.control import endpoint, problem
-from modelport.cli.commands import MODULES, build
+from modelport.cli.commands import MODULES, load
 from modelport.domain import errors
 
 E = "GET /api/v1/endpoints/e"
@@ -59,10 +62,52 @@ def test_every_command_helps_with_an_example(modelport, name):
     assert "Example:" in helped.out
 
 
-def test_only_the_file_of_the_command_is_loaded():
-    assert len(build(["deploy"]).registered_groups) == 1
-    assert len(build([]).registered_groups) == len(MODULES)
-    assert len(build(["nonsense"]).registered_groups) == len(MODULES)
+@pytest.mark.parametrize(
+    ("arguments", "loaded"),
+    [
+        (["deploy", "--help"], {"modelport.cli.endpoints"}),
+        (["--help"], set(MODULES)),
+        (["--version"], set()),
+        (["nonsense"], set()),
+    ],
+)
+def test_only_the_file_of_the_command_is_loaded(arguments, loaded):
+    code = f"import sys; from modelport.cli.commands import run; run({arguments}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(MODULES) & set(done.stdout.split()) == loaded
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), ([], 2)])
+def test_the_help_tells_every_command_in_a_whole_sentence(modelport, monkeypatch, arguments, code):
+    monkeypatch.setenv("COLUMNS", "80")
+    helped = modelport(*arguments)
+    assert (helped.code, helped.err) == (code, "")
+    listed = helped.out.partition("Commands:\n")[2]
+    names = [line.split()[0] for line in listed.splitlines() if not line.startswith("   ")]
+    assert names == [name for names in MODULES.values() for name in names]
+    told = " ".join(listed.split())
+    for name in names:
+        assert f"{name} {inspect.cleandoc(load(name).help).splitlines()[0]}" in told
+
+
+def test_the_help_of_a_command_says_what_its_arguments_are(modelport):
+    told = modelport("traffic", "--help").out
+    assert "Usage: modelport traffic [OPTIONS] ENDPOINT VARIANT=WEIGHT...\n" in told
+    assert told.count("Relative weights, for example v1=9 v2=1.") == 1
+    assert "[default: 60.0]" in told
+
+
+def test_a_misspelled_command_gets_a_suggestion(modelport):
+    assert "No such command 'job'. Did you mean 'jobs'?" in modelport("job").err
+
+
+def test_a_reader_that_leaves_is_no_failure():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "modelport.cli", "--help"]
+    with os.fdopen(write, "wb") as nobody:
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_version_is_told(modelport):

@@ -152,5 +152,6 @@ def test_what_nothing_writes_is_refused_with_what_would_do(accept: str) -> None:
     with pytest.raises(NotAcceptable) as caught:
         encoder(matrix_signature(1), accept)
     assert caught.value.hint == (
-        "use one of application/json, text/csv, application/jsonlines, application/x-npy"
+        "use one of application/json, text/csv, application/jsonlines, application/x-npy, "
+        "application/vnd.apache.arrow.stream"
     )

@@ -24,6 +24,7 @@ from pathlib import Path
 from modelport.domain.clock import SystemClock
 from modelport.domain.errors import ModelportError
 from modelport.supervisor.loop import Hooks, Supervisor
+from modelport.supervisor.upgrading import Succession
 from modelport.supervisor.table import ProcessSpec, RestartPolicy, table_document
 
 folder = Path(sys.argv[1])
@@ -34,15 +35,16 @@ specs = [
     for name, program in programs.items()
 ]
 
-def publish(views):
+def publish(views, upgrade):
     whole = folder / "table.tmp"
-    whole.write_text(json.dumps(table_document(os.getpid(), views)))
+    whole.write_text(json.dumps(table_document(os.getpid(), "1", views, upgrade)))
     whole.replace(folder / "table.json")
 
 hooks = Hooks(publish, lambda: (folder / "ready").touch(), lambda line: print(line, flush=True))
 eof = 0 if len(sys.argv) > 3 else None
 try:
-    Supervisor(specs, clock=SystemClock(), hooks=hooks, grace_s=1.0, stop_on_eof=eof).run()
+    Supervisor(specs, clock=SystemClock(), hooks=hooks, grace_s=1.0, stop_on_eof=eof,
+               succession=Succession("1", None, None, None, 10.0)).run()
 except ModelportError as error:
     print(error, flush=True)
     sys.exit(1)

@@ -37,8 +37,10 @@ def test_a_process_that_worked_is_back_soon(*, deaths: int, was_ready: bool) -> 
 
 def test_document_names_every_process() -> None:
     view = ProcessView("control", ProcessState.RUNNING, 12, 3, datetime(2026, 1, 2, tzinfo=UTC), "exit 1")
-    assert table_document(7, [view]) == {
+    assert table_document(7, "1.2", [view], None) == {
         "pid": 7,
+        "version": "1.2",
+        "upgrade": None,
         "processes": [
             {
                 "name": "control",
@@ -47,6 +49,7 @@ def test_document_names_every_process() -> None:
                 "restarts": 3,
                 "since": "2026-01-02T00:00:00+00:00",
                 "last_exit": "exit 1",
+                "beside": False,
             }
         ],
     }

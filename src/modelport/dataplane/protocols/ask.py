@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from modelport.dataplane.heads import RequestHead
-from modelport.domain.errors import ModelportError
-from modelport.runtime.codecs import Decoder, Encoder
+from modelport.dataplane.pages import Page
+from modelport.domain.errors import InvalidInput, ModelportError
+from modelport.runtime.codecs import Decoder, Encoder, parse_content_encoding
 from modelport.runtime.model import LoadedModel
+
+TARGET_VARIANT = "x-amzn-sagemaker-target-variant"
+INFERENCE_ID = "x-amzn-sagemaker-inference-id"
+TIMEOUT = "x-modelport-timeout-ms"
+COMMON_HEADERS = ("content-type", "content-encoding", TARGET_VARIANT, INFERENCE_ID, TIMEOUT)
+"""Headers that mean the same in every protocol."""
+
+INFERENCE_ID_FORM = re.compile(r"[\x21-\x7e]{1,64}")
+TIMEOUT_FORM = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class Dialect(Protocol):
@@ -25,8 +37,17 @@ class Dialect(Protocol):
         """
         ...
 
-    def codecs(self, model: LoadedModel, ask: Ask) -> tuple[Decoder, Encoder]:
+    def page(self, path: str) -> Page | None:
+        """Return the page of this protocol at a path, None where there is none."""
+        ...
+
+    def codecs(self, model: LoadedModel, ask: Ask, version: str) -> tuple[Decoder, Encoder]:
         """Return how the body is read and the reply written.
+
+        Args:
+            model: Who answers.
+            ask: What is asked for.
+            version: The model's: `NAME:3`.
 
         Raises:
             UnsupportedMediaType: Nothing reads the body.
@@ -43,6 +64,7 @@ class Dialect(Protocol):
         ...
 
 
+@dataclass(slots=True)
 class Ask:
     """A prediction that is asked for.
 
@@ -50,39 +72,71 @@ class Ask:
         dialect: In which protocol.
         endpoint: Its name, as sent.
         variant: The variant asked for; None leaves it to the weights.
-        content_type: Of the body; None when not given.
+        version: The model version asked for, "3"; None leaves it to the weights.
+        content_type: Of the body, as `Codecs.decoder_for` knows it; None when not given.
+        encoding: How the body is packed; None: not at all.
         accept: What the reply may be; None when not given.
         inference_id: The caller's own id for the prediction; None when not given.
         timeout_s: Seconds until an answer is of no use any more; None leaves it to the settings.
     """
 
-    __slots__ = (
-        "accept",
-        "codec_key",
-        "content_type",
-        "dialect",
-        "endpoint",
-        "inference_id",
-        "timeout_s",
-        "variant",
+    dialect: Dialect
+    endpoint: str
+    variant: str | None = None
+    version: str | None = None
+    content_type: str | None = None
+    encoding: str | None = None
+    accept: str | None = None
+    inference_id: bytes | None = None
+    timeout_s: float | None = None
+    chooses: bool = field(init=False)
+    codec_key: tuple[str, str | None, str | None, str | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.chooses = self.variant is not None or self.version is not None
+        self.codec_key = (self.dialect.name, self.content_type, self.encoding, self.accept)
+
+
+def read_ask(
+    dialect: Dialect,
+    head: RequestHead,
+    endpoint: str,
+    *,
+    content_type: str | None,
+    version: str | None = None,
+    accept: str | None = None,
+) -> Ask:
+    """Return what a head asks for, with the headers that mean the same in every protocol.
+
+    Raises:
+        InvalidInput: One of them cannot be understood.
+        UnsupportedMediaType: The body is packed in a way nothing unpacks.
+    """
+    headers = head.headers
+    return Ask(
+        dialect,
+        endpoint,
+        variant=headers.get(TARGET_VARIANT),
+        version=version,
+        content_type=content_type,
+        encoding=parse_content_encoding(headers.get("content-encoding")),
+        accept=accept,
+        inference_id=_inference_id(headers.get(INFERENCE_ID)),
+        timeout_s=_timeout_s(headers.get(TIMEOUT)),
     )
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        endpoint: str,
-        *,
-        variant: str | None = None,
-        content_type: str | None = None,
-        accept: str | None = None,
-        inference_id: str | None = None,
-        timeout_s: float | None = None,
-    ) -> None:
-        self.dialect = dialect
-        self.endpoint = endpoint
-        self.variant = variant
-        self.content_type = content_type
-        self.accept = accept
-        self.inference_id = None if inference_id is None else inference_id.encode("ascii")
-        self.timeout_s = timeout_s
-        self.codec_key = (dialect.name, content_type, accept)
+
+def _inference_id(value: str | None) -> bytes | None:
+    if value is None or INFERENCE_ID_FORM.fullmatch(value):
+        return None if value is None else value.encode("ascii")
+    raise InvalidInput(
+        "X-Amzn-SageMaker-Inference-Id: expected 1 to 64 printable ASCII characters, no spaces"
+    )
+
+
+def _timeout_s(value: str | None) -> float | None:
+    if value is None:
+        return None
+    if TIMEOUT_FORM.fullmatch(value):
+        return int(value) / 1000
+    raise InvalidInput("X-Modelport-Timeout-Ms: expected a positive whole number of milliseconds")

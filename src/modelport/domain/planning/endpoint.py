@@ -12,7 +12,7 @@ that serves, a first create is Failed. Both say why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -59,6 +59,8 @@ class Observed:
         rollout: The table on its way, None when there is none.
         trials: Model digest to its first load; a digest that was not tried is absent.
         broken: Models of the active table that some worker does not have, with the reason.
+        served: Endpoint name to its route in the active table.
+        proven: Models of the active table that every worker has.
     """
 
     active: RouteTable
@@ -67,6 +69,13 @@ class Observed:
     rollout: Rollout | None
     trials: Mapping[str, Trial]
     broken: Mapping[str, str]
+    served: Mapping[str, EndpointRoute] = field(init=False)
+    proven: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look once at what is asked for each of a thousand endpoints."""
+        object.__setattr__(self, "served", {route.endpoint: route for route in self.active.endpoints})
+        object.__setattr__(self, "proven", self.active.digests() - self.broken.keys())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +127,7 @@ def plan(
         observed: What is so.
         now: The time, aware, UTC.
     """
-    served = _served(observed.active, endpoint.name)
+    served = observed.served.get(endpoint.name)
     if endpoint.modelport.deleting:
         if served is not None:
             return (Want(endpoint.name, None),)
@@ -155,10 +164,9 @@ def _reach(
     rollout = observed.rollout
     if rollout is not None and _is_to_blame(rollout, goal):
         return (_fail(endpoint, served, _blame(goal, rollout.digest, rollout.reason), now),)
-    proven = observed.active.digests() - observed.broken.keys()
     missing: list[Action] = []
     waiting = False
-    for digest in sorted(needed - proven):
+    for digest in sorted(needed - observed.proven):
         trial = observed.trials.get(digest)
         if trial is None:
             missing.append(TryModel(digest))
@@ -245,10 +253,6 @@ def _fail(endpoint: Endpoint, served: EndpointRoute | None, reason: str, now: da
         modified_at=now,
     )
     return Settle(failed, f"Failed: {reason}")
-
-
-def _served(active: RouteTable, name: str) -> EndpointRoute | None:
-    return next((route for route in active.endpoints if route.endpoint == name), None)
 
 
 def _is_on_its_way(rollout: Rollout | None, goal: EndpointRoute) -> bool:

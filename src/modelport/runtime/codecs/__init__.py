@@ -6,6 +6,23 @@ carries nearly all traffic. Each decoder has a fast path generated from the sign
 that takes over on any failure, and which alone words the errors.
 """
 
+from modelport.runtime.codecs.open_inference import TRITON as TRITON_TYPE
+from modelport.runtime.codecs.open_inference_reply import MixedReply, OpenInferenceEncoder
+from modelport.runtime.codecs.packing import ENCODINGS, Unpacking, parse_content_encoding, unpack
 from modelport.runtime.codecs.registry import Codecs, Decoder, Encoder
+from modelport.runtime.codecs.tensors import input_tensors, output_tensors
 
-__all__ = ["Codecs", "Decoder", "Encoder"]
+__all__ = [
+    "ENCODINGS",
+    "TRITON_TYPE",
+    "Codecs",
+    "Decoder",
+    "Encoder",
+    "MixedReply",
+    "OpenInferenceEncoder",
+    "Unpacking",
+    "input_tensors",
+    "output_tensors",
+    "parse_content_encoding",
+    "unpack",
+]

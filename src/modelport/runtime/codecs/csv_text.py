@@ -36,6 +36,8 @@ class CsvDecoder:
         header: The media type's parameter: "present", "absent", or None to tell by the first line.
     """
 
+    off_loop = False
+
     def __init__(self, schema: Schema, header: str | None = None) -> None:
         self._schema = schema
         self._header = header
@@ -176,6 +178,7 @@ class CsvEncoder:
     """
 
     content_type = "text/csv"
+    off_loop = False
 
     def __init__(self, output: Output) -> None:
         self._words = [_cell(label) for label in output.labels]

@@ -25,6 +25,8 @@ class JsonLinesDecoder:
         schema: The model's generated fast path.
     """
 
+    off_loop = False
+
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._reader = GeneralReader(schema.cells, schema.signature.row_shape)
@@ -86,6 +88,7 @@ class JsonLinesEncoder:
     """
 
     content_type = "application/jsonlines"
+    off_loop = False
 
     def __init__(self, output: Output) -> None:
         self._words = [msgspec.json.encode(label) for label in output.labels]

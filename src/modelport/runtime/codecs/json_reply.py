@@ -30,6 +30,7 @@ class JsonEncoder:
     """
 
     content_type = "application/json"
+    off_loop = False
 
     def __init__(self, output: Output) -> None:
         self._words = [to_json(label) for label in output.labels]

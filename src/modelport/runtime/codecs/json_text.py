@@ -57,6 +57,8 @@ class JsonDecoder:
         schema: The model's generated fast path.
     """
 
+    off_loop = False
+
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._reader = GeneralReader(schema.cells, schema.signature.row_shape)

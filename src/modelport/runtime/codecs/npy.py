@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ast
 import math
-import sys
 import warnings
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.errors import InvalidInput
-from modelport.runtime.cells import Cell, Unfit
+from modelport.runtime.codecs.arrays import NUMBERS, TEXTS, numbers, packed, plain_block, text_column
 from modelport.runtime.codecs.schema import Schema
 from modelport.runtime.codecs.values import GeneralReader
 from modelport.runtime.rows import Rows
@@ -32,8 +31,6 @@ MAGIC = b"\x93NUMPY"
 HEADER_BYTES_MAX = 10_000  # as numpy.lib.format: Python's own parser is not safe on longer ones
 HEADERS_KEPT_MAX = 64
 HEADER_KEYS = {"descr", "fortran_order", "shape"}
-NUMBERS = "fiub"
-TEXTS = "US"
 
 
 class NpyDecoder:
@@ -42,6 +39,8 @@ class NpyDecoder:
     Args:
         schema: The model's generated fast path.
     """
+
+    off_loop = False
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
@@ -57,29 +56,25 @@ class NpyDecoder:
             InvalidInput: The body is not a npy file, its type needs unpickling, its shape is not that of
                 rows, or a value does not fit.
         """
-        array = self._array(body)
+        array = self.array(body)
         if array.dtype.names is not None:
             return self._read_fields(array)
+        return self.read_table(array)
+
+    def read_table(self, array: NDArray[Any]) -> Rows:
+        """Return the rows of one array `[n, features]`, or `[n, …]` of the shape of one row.
+
+        Raises:
+            InvalidInput: Its type or shape is another, or a value does not fit.
+        """
         if array.dtype.kind not in NUMBERS + TEXTS:
             raise InvalidInput(f"the array holds {array.dtype}, expected numbers or text")
         table = self._table(array)
         if table.dtype.kind in TEXTS:
-            return _packed([self._text_column(cell, table[:, j]) for j, cell in enumerate(self._cells)])
+            return packed([text_column(cell, table[:, j]) for j, cell in enumerate(self._cells)])
         if self._schema.plain:
-            return self._read_plain(table)
-        return _packed([_numbers(cell, table[:, j]) for j, cell in enumerate(self._cells)])
-
-    def _read_plain(self, table: NDArray[Any]) -> Rows:
-        """Read features that are all numbers under one rule, as one block."""
-        matrix = np.ascontiguousarray(table, np.dtype("<f8"))
-        first = self._cells[0]
-        whole = matrix.reshape(-1)
-        _, refused = first.from_array(whole)
-        if refused is not None:
-            at = int(np.argmax(refused))
-            row, feature = divmod(at, self._schema.width)
-            _numbers(self._cells[feature], matrix[:, feature], row)
-        return Rows(matrix.data.cast("B") if matrix.size else b"", len(matrix))
+            return plain_block(self._schema, table)
+        return packed([numbers(cell, table[:, j]) for j, cell in enumerate(self._cells)])
 
     def _read_fields(self, array: NDArray[Any]) -> Rows:
         names = array.dtype.names or ()
@@ -99,28 +94,8 @@ class NpyDecoder:
                     None, cell.name, f"found {column.dtype} in the array, expected {cell.expected()}"
                 )
             text = column.dtype.kind in TEXTS
-            columns.append(self._text_column(cell, column) if text else _numbers(cell, column))
-        return _packed(columns)
-
-    def _text_column(self, cell: Cell, column: NDArray[Any]) -> NDArray[np.float64]:
-        _check_unicode(cell, column)
-        distinct, places = np.unique(column, return_inverse=True)
-        try:
-            texts = [text if isinstance(text, str) else text.decode() for text in distinct.tolist()]
-        except UnicodeDecodeError:
-            raise located(None, cell.name, "found bytes that are not UTF-8, expected text") from None
-        numbers, refused = cell.look_up(texts, cell.from_text)
-        if refused.any():
-            row = int(np.argmax(refused[places]))
-            self._explain(row, cell, texts[int(places[row])])
-        taken: NDArray[np.float64] = numbers[places]
-        return taken
-
-    def _explain(self, row: int, cell: Cell, text: str) -> None:
-        try:
-            cell.from_text(text)
-        except Unfit as misfit:
-            raise located(row, cell.name, str(misfit)) from None
+            columns.append(text_column(cell, column) if text else numbers(cell, column))
+        return packed(columns)
 
     def _table(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the array as `[n, features]`."""
@@ -136,8 +111,12 @@ class NpyDecoder:
             raise InvalidInput("found no rows, expected at least one")
         return array
 
-    def _array(self, body: bytes) -> NDArray[Any]:
-        """Return the array, looking into the body's own memory."""
+    def array(self, body: bytes) -> NDArray[Any]:
+        """Return the array of a npy file, looking into the file's own memory.
+
+        Raises:
+            InvalidInput: The bytes are no npy file, or its type needs unpickling.
+        """
         size = _header_size(body)
         header = body[:size]
         parsed = self._headers.get(header)
@@ -155,37 +134,6 @@ class NpyDecoder:
             )
         flat = np.frombuffer(body, dtype, math.prod(shape), size)
         return flat.reshape(shape, order="F" if fortran else "C")
-
-
-def _numbers(cell: Cell, column: NDArray[Any], row: int | None = None) -> NDArray[np.float64]:
-    """Return a column's numbers.
-
-    Raises:
-        InvalidInput: One does not fit; names the row.
-    """
-    numbers, refused = cell.from_array(column)
-    if refused is not None:
-        at = int(np.argmax(refused)) if row is None else row
-        try:
-            cell.from_number(column[at].item())
-        except Unfit as misfit:
-            raise located(at, cell.name, str(misfit)) from None
-    return numbers
-
-
-def _check_unicode(cell: Cell, column: NDArray[Any]) -> None:
-    """Refuse numbers that are no characters, on which NumPy itself stumbles."""
-    if column.dtype.kind == "U" and column.dtype.itemsize:
-        points = np.ascontiguousarray(column).view(np.dtype("u4").newbyteorder(column.dtype.byteorder))
-        if points.max(initial=0) > sys.maxunicode:
-            raise located(None, cell.name, "found code points beyond Unicode, expected text")
-
-
-def _packed(columns: list[NDArray[np.float64]]) -> Rows:
-    matrix = np.empty((len(columns[0]), len(columns)), np.dtype("<f8"))
-    for j, column in enumerate(columns):
-        matrix[:, j] = column
-    return Rows(matrix.data.cast("B"), len(matrix))
 
 
 def _header_size(body: bytes) -> int:

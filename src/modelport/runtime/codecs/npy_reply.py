@@ -27,6 +27,7 @@ class NpyEncoder:
     """
 
     content_type = "application/x-npy"
+    off_loop = False
 
     def __init__(self, output: Output) -> None:
         self._labels = label_array(output.labels)

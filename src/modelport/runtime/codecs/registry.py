@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from modelport.domain.errors import NotAcceptable, UnsupportedMediaType
 from modelport.domain.signature import Signature
+from modelport.runtime.codecs.arrow_stream import ArrowDecoder, ArrowEncoder
 from modelport.runtime.codecs.csv_text import CsvDecoder, CsvEncoder
 from modelport.runtime.codecs.json_lines import JsonLinesDecoder, JsonLinesEncoder
 from modelport.runtime.codecs.json_reply import JsonEncoder
@@ -14,8 +16,10 @@ from modelport.runtime.codecs.json_text import JsonDecoder
 from modelport.runtime.codecs.media import MediaType, choose, parse_media_type
 from modelport.runtime.codecs.npy import NpyDecoder
 from modelport.runtime.codecs.npy_reply import NpyEncoder
+from modelport.runtime.codecs.npz import NpzDecoder
+from modelport.runtime.codecs.open_inference import HEAD_SIZE, TRITON, OpenInferenceDecoder
+from modelport.runtime.codecs.packing import UNPACKING, Unpacking, unpack
 from modelport.runtime.codecs.schema import Schema
-from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import found
 
@@ -23,24 +27,74 @@ JSON = "application/json"
 CSV = "text/csv"
 JSON_LINES = "application/jsonlines"
 NPY = "application/x-npy"
-CONTENT_TYPES = (JSON, CSV, JSON_LINES, NPY)
+NPZ = "application/x-npz"
+ARROW = "application/vnd.apache.arrow.stream"
+READ = (JSON, CSV, JSON_LINES, NPY, NPZ, ARROW, TRITON)
+WRITTEN = (JSON, CSV, JSON_LINES, NPY, ARROW)
 ALIASES = {"application/x-ndjson": JSON_LINES, "application/x-jsonlines": JSON_LINES}
 FORM = "application/x-www-form-urlencoded"  # what curl -d says when it is told nothing
 UTF_8 = {"utf-8", "utf8", "us-ascii"}
 KEPT_MAX = 64
+SIZE = re.compile("[0-9]{1,18}", re.ASCII)
 
-Decoder = Callable[[bytes], Rows]
-"""Body to rows. Raises InvalidInput, with `row` and `feature` where there is one, and nothing else."""
+
+class Decoder(Protocol):
+    """Reads bodies of one content type.
+
+    Attributes:
+        off_loop: It may take long, however small the body: it is not called from an event loop.
+    """
+
+    off_loop: bool
+
+    def __call__(self, body: bytes, /) -> Rows:
+        """Return the body's rows.
+
+        Raises:
+            InvalidInput: Nothing else; with `row` and `feature` where there is one.
+        """
+        ...
 
 
 class Encoder(Protocol):
-    """Writes replies of one content type."""
+    """Writes replies of one content type.
+
+    Attributes:
+        content_type: Of the reply.
+        off_loop: It may take long: it is not called from an event loop.
+    """
 
     content_type: str
+    off_loop: bool
 
-    def encode(self, outputs: Outputs, start: int, stop: int, /) -> bytes:
-        """Return the reply for rows `start` to `stop` (exclusive) of a run's outputs."""
+    @property
+    def encode(self) -> Callable[..., bytes]:
+        """Return what writes the reply for rows `start` to `stop` (exclusive) of a run's `outputs`.
+
+        It is given the wish of the request too, where its decoder found one.
+        """
         ...
+
+
+class Unpacked:
+    """Reads packed bodies.
+
+    Args:
+        decode: Reads what they hold.
+        encoding: How they are packed.
+        limits: How much they may unpack to.
+    """
+
+    off_loop = True
+
+    def __init__(self, decode: Decoder, encoding: str, limits: Unpacking) -> None:
+        self._decode = decode
+        self._encoding = encoding
+        self._limits = limits
+
+    def __call__(self, body: bytes) -> Rows:
+        """Return the body's rows."""
+        return self._decode(unpack(body, self._encoding, self._limits))
 
 
 class Codecs:
@@ -56,24 +110,33 @@ class Codecs:
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self._schema = Schema(signature)
-        self._decoders: dict[str | None, Decoder] = {}
+        self._decoders: dict[tuple[str | None, str | None], Decoder] = {}
         self._encoders: dict[str | None, Encoder] = {}
         self._writers: dict[str, Encoder] = {}
 
-    def decoder_for(self, content_type: str | None) -> Decoder:
+    def decoder_for(
+        self, content_type: str | None, encoding: str | None = None, limits: Unpacking | None = None
+    ) -> Decoder:
         """Return the decoder of a Content-Type header's value.
 
         Args:
             content_type: For example `application/json; charset=utf-8`; None or empty means JSON.
+            encoding: How bodies are packed, as `packing.parse_content_encoding` says it.
+            limits: How much they may unpack to, the same at each call; None: the defaults.
 
         Raises:
             UnsupportedMediaType: No decoder reads it; the hint lists those there are.
         """
-        known = self._decoders.get(content_type)
+        key = (content_type, encoding)
+        limits = limits or UNPACKING
+        known = self._decoders.get(key)
         if known is None:
-            known = self._make_decoder(_media_type(content_type or JSON))
+            if encoding is None:
+                known = self._make_decoder(_media_type(content_type or JSON), limits)
+            else:
+                known = Unpacked(self.decoder_for(content_type, None, limits), encoding, limits)
             if len(self._decoders) < KEPT_MAX:
-                self._decoders[content_type] = known
+                self._decoders[key] = known
         return known
 
     def encoder_for(self, accept: str | None) -> Encoder:
@@ -87,15 +150,15 @@ class Codecs:
         """
         known = self._encoders.get(accept)
         if known is None:
-            name = choose(accept or "", (*CONTENT_TYPES, *ALIASES))
+            name = choose(accept or "", (*WRITTEN, *ALIASES))
             if name is None:
-                raise NotAcceptable(f"nothing writes Accept: {found(accept)}", hint=_offered())
+                raise NotAcceptable(f"nothing writes Accept: {found(accept)}", hint=_offered(WRITTEN))
             known = self._make_encoder(ALIASES.get(name, name))
             if len(self._encoders) < KEPT_MAX:
                 self._encoders[accept] = known
         return known
 
-    def _make_decoder(self, media: MediaType) -> Decoder:
+    def _make_decoder(self, media: MediaType, limits: Unpacking) -> Decoder:
         schema = self._schema
         match media.name:
             case "text/csv":
@@ -105,6 +168,12 @@ class Codecs:
                 return JsonLinesDecoder(schema)
             case "application/x-npy":
                 return NpyDecoder(schema)
+            case "application/x-npz":
+                return NpzDecoder(schema, limits)
+            case "application/vnd.apache.arrow.stream":
+                return ArrowDecoder(schema)
+            case "application/vnd.sagemaker-triton.binary+json":
+                return OpenInferenceDecoder(schema, _head_size(media))
             case _:
                 return JsonDecoder(schema)
 
@@ -114,6 +183,7 @@ class Codecs:
             CSV: lambda: CsvEncoder(self._signature.output),
             JSON_LINES: lambda: JsonLinesEncoder(self._signature.output),
             NPY: lambda: NpyEncoder(self._signature.output),
+            ARROW: lambda: ArrowEncoder(self._signature),
         }
         if name not in self._writers:
             self._writers[name] = makers[name]()
@@ -128,10 +198,10 @@ def _media_type(content_type: str) -> MediaType:
     """
     media = parse_media_type(content_type)
     if media is None:
-        raise UnsupportedMediaType(f"malformed Content-Type {found(content_type)}", hint=_offered())
+        raise UnsupportedMediaType(f"malformed Content-Type {found(content_type)}", hint=_offered(READ))
     name = ALIASES.get(media.name, media.name)
-    if name not in CONTENT_TYPES:
-        hint = "curl needs -H 'Content-Type: application/json'" if name == FORM else _offered()
+    if name not in READ:
+        hint = "curl needs -H 'Content-Type: application/json'" if name == FORM else _offered(READ)
         raise UnsupportedMediaType(f"nothing reads Content-Type {found(media.name)}", hint=hint)
     charset = media.parameters.get("charset", "utf-8").lower()
     if charset not in UTF_8:
@@ -139,5 +209,14 @@ def _media_type(content_type: str) -> MediaType:
     return MediaType(name, media.parameters)
 
 
-def _offered() -> str:
-    return f"use one of {', '.join(CONTENT_TYPES)}"
+def _head_size(media: MediaType) -> int | None:
+    size = media.parameters.get(HEAD_SIZE)
+    if size is None:
+        return None
+    if not SIZE.fullmatch(size):
+        raise UnsupportedMediaType(f"found {HEAD_SIZE}={found(size)}, expected a number of bytes")
+    return int(size)
+
+
+def _offered(names: Sequence[str]) -> str:
+    return f"use one of {', '.join(names)}"
