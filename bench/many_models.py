@@ -3,9 +3,10 @@
     .venv/bin/python bench/many_models.py [ENDPOINTS [DEPLOYS]]
 
 First a worker alone, with its tables written straight: what it takes to start, what a request waits whose
-model is on disk, what the requests for a busy endpoint notice of that, and what memory is taken and given
-back. Then, when DEPLOYS is above 0 (default 100), a whole platform: that many models registered and deployed
-over REST, one after the other and eight at a time.
+model is on disk, what the requests for a busy endpoint notice of that, and what memory is taken; and the same
+worker with room for all models, and what it gives back when they are undeployed. Then, when DEPLOYS is above
+0 (default 100), a whole platform: that many models registered and deployed over REST, one after the other and
+eight at a time.
 
 One model in ten is of medium size: three layers, 2 MB. The generator is a Python process on the same machine;
 with other work beside it the figures are upper bounds.
@@ -95,10 +96,8 @@ class Home:
     """A home whose tables this program writes, and a worker on it."""
 
     def __init__(self, folder: Path, listener: socket.socket) -> None:
-        self.settings = Settings(home=folder, workers=1, model_memory_bytes_max=BUDGET, start_load_s=0.5)
-        self.layout = self.settings.layout
+        self.layout = Settings(home=folder).layout
         make_folders(self.layout)
-        save_settings(self.settings)
         self.store = LocalArtifacts(self.layout.artifacts)
         self.listener = listener
         self.port = listener.getsockname()[1]
@@ -112,8 +111,9 @@ class Home:
         active_file(self.layout.routes).write_text(str(revision))
 
     @contextmanager
-    def worker(self):
+    def worker(self, **settings):
         """Run a worker on this home."""
+        save_settings(Settings(home=self.layout.home, workers=1, **settings))
         descriptor = self.listener.fileno()
         command = [sys.executable, "-m", "modelport.bootstrap", "inference", "--home", str(self.layout.home)]
         with subprocess.Popen(
@@ -186,26 +186,42 @@ def measure_worker(folder: Path, count: int) -> None:
         for number, name in enumerate(names):
             bundle = medium_bundle(number) if number % MEDIUM_EACH == 9 else truthful_bundle(number)
             routes.append(endpoint(name, ("v1", f"m{number}:1", store_bundle(home.store, bundle), 1.0)))
-        home.publish(1, routes)
-        began = time.perf_counter()
+        home.publish(1, routes[:1])
         with home.worker():
-            connection = http.client.HTTPConnection("127.0.0.1", home.port, timeout=60)
-            ask(connection, names[0])
-            print(f"exec to first 200, {count} endpoints: {time.perf_counter() - began:.2f} s")
-            time.sleep(2.0)
-            print(f"resident at rest, {home.total(metrics.MODELS)} models: {home.rss():.0f} MB")
-            measure_cold(home, names, connection)
-            time.sleep(3.0)
+            ask_first(home, names[0])
+            print(f"resident with one endpoint: {rest(home):.0f} MB")
+        home.publish(1, routes)
+        with home.worker(model_memory_bytes_max=BUDGET, start_load_s=0.5):
+            print(f"room for about 50: exec to first 200 {ask_first(home, names[0]):.2f} s")
+            print(f"resident at rest, {home.total(metrics.MODELS)} models: {rest(home):.0f} MB")
+            measure_cold(home, names)
             held, taken = home.total(metrics.MODELS), home.total(metrics.MODEL_MEMORY)
-            print(f"resident 3 s later, {held} models of {taken / 1e6:.1f} MB: {home.rss():.0f} MB")
+            print(f"resident at rest after it, {held} models of {taken / 1e6:.1f} MB: {rest(home):.0f} MB")
+        with home.worker(model_memory_bytes_max=64 << 30, start_load_s=600.0):
+            print(f"room for all: exec to first 200 {ask_first(home, names[0]):.2f} s")
+            held, taken = home.total(metrics.MODELS), home.total(metrics.MODEL_MEMORY)
+            print(f"resident at rest, {held} models of {taken / 1e6:.1f} MB: {rest(home):.0f} MB")
             leave_one(home, routes[:1])
-            time.sleep(3.0)
-            held = home.total(metrics.MODELS)
-            print(f"resident after all but one were undeployed, {held} models: {home.rss():.0f} MB")
-            connection.close()
+            print(f"resident after all but one were undeployed: {rest(home):.0f} MB")
 
 
-def measure_cold(home: Home, names: list[str], connection: http.client.HTTPConnection) -> None:
+def ask_first(home: Home, name: str) -> float:
+    """Return the seconds until a worker that was just started answers."""
+    began = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", home.port, timeout=600)
+    ask(connection, name)
+    connection.close()
+    return time.perf_counter() - began
+
+
+def rest(home: Home) -> float:
+    """Return the resident megabytes of a worker that has had nothing to do for a while."""
+    time.sleep(3.0)
+    return home.rss()
+
+
+def measure_cold(home: Home, names: list[str]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", home.port, timeout=60)
     with Hot(home.port, names[0]) as alone:
         time.sleep(QUIET_S)
     show("busy endpoint, alone", alone.taken)
@@ -225,6 +241,7 @@ def measure_cold(home: Home, names: list[str], connection: http.client.HTTPConne
         show(f"turn {turn}: {len(order)} others, one at a time, {cold} of them cold", taken)
         show(f"turn {turn}: busy endpoint meanwhile", hot.taken)
         print(f"turn {turn}: {spent:.1f} ms of CPU for each, resident at most {highest:.0f} MB")
+    connection.close()
     before = home.total(metrics.COLD_REQUESTS, "loaded")
     random.Random(3).shuffle(order)
     began = time.perf_counter()

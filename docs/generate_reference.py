@@ -98,6 +98,8 @@ def settings_page() -> str:
         shown = "empty" if default == "" else f"`{default}`"
         if field.name == "home":
             shown = "`modelport` in the XDG data directory"
+        elif field.name == "cache":
+            shown = "`modelport` in the XDG cache directory"
         variable = f"MODELPORT_{field.name.upper()}"
         lines.append(f"| `{field.name}` | `{variable}` | {shown} | {field.metadata['doc']} |")
     lines += [

@@ -30,12 +30,22 @@ def default_home() -> Path:
     return Path(base) / "modelport"
 
 
+def default_cache() -> Path:
+    """Return the XDG cache directory's `modelport` folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "modelport"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One frozen tree of settings."""
 
     home: Path = field(
         default_factory=default_home, metadata={"doc": "Folder of all state; one platform per home."}
+    )
+    cache: Path = field(
+        default_factory=default_cache,
+        metadata={"doc": "Folder of what can be made again (compiled code), shared by this user's homes."},
     )
     host: str = _setting("127.0.0.1", "Address both ports bind to; anything but loopback needs tokens.")
     port: int = _setting(8090, "Control port; 0 picks a free one.")
@@ -56,8 +66,22 @@ class Settings:
     header_bytes_max: int = _setting(32 << 10, "Largest request head, in bytes.")
     header_timeout_s: float = _setting(10.0, "Seconds a client may take to send a request's head.")
     body_timeout_s: float = _setting(30.0, "Seconds a client may pause while sending a body.")
+    body_bytes_per_s_min: int = _setting(
+        1024, "Bytes of a body that earn a second of that pause; who sends less for long gets 408."
+    )
+    bodies_bytes_max: int = _setting(
+        256 << 20,
+        "Bytes of requests that one worker keeps: incomplete bodies, large ones (64 KiB) until they are "
+        "answered, what waits behind them; further ones get 503. At least `body_bytes_max`.",
+    )
     idle_timeout_s: float = _setting(75.0, "Seconds an idle connection is kept.")
     write_timeout_s: float = _setting(30.0, "Seconds a client may pause while reading a reply.")
+    reply_bytes_per_s_min: int = _setting(
+        4096, "Bytes of a reply that earn a second of that pause; who reads less for long is cut."
+    )
+    pipelined_requests_max: int = _setting(
+        128, "Unanswered requests of one connection; further ones are not read until then."
+    )
     request_timeout_s: float = _setting(60.0, "Deadline of a prediction, in seconds.")
     connections_max: int = _setting(10_000, "Open connections of one worker; further ones get 503.")
     pending_requests_max: int = _setting(
@@ -108,6 +132,11 @@ class Settings:
     def worker_count(self) -> int:
         """Return how many inference workers `workers` means."""
         return self.workers or min(os.cpu_count() or 1, WORKERS_MAX)
+
+    @property
+    def kernels(self) -> Path:
+        """Return the folder of machine code compiled on this machine (mode 0700)."""
+        return self.cache / "kernels"
 
     @property
     def layout(self) -> HomeLayout:
@@ -165,6 +194,11 @@ class HomeLayout:
     def feed_socket(self) -> Path:
         """Return the Unix socket of the feed."""
         return self.run / "feed.sock"
+
+    @property
+    def inference_socket(self) -> Path:
+        """Return the Unix socket of the inference workers."""
+        return self.run / "inference.sock"
 
     @property
     def routes(self) -> Path:

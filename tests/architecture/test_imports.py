@@ -15,7 +15,8 @@ import json, sys, time
 began = time.perf_counter()
 {code}
 took = time.perf_counter() - began
-print(json.dumps({{"took": took, "modules": sorted(name.partition(".")[0] for name in sys.modules)}}))
+loaded = [name for name, module in sys.modules.items() if module is not None]  # None: barred
+print(json.dumps({{"took": took, "modules": sorted(name.partition(".")[0] for name in loaded)}}))
 """
 
 

@@ -102,6 +102,23 @@ def test_from_a_file_to_a_compared_pair_of_versions(story, iris):
     assert len(command("jobs").stdout.splitlines()) == 3
 
 
+def test_an_endpoint_is_measured(story):
+    command, folder = story
+    command("register", "model1.skops", "--name", "measured", "--example", "features.parquet")
+    command("deploy", "measured:1", "--endpoint", "measured")
+    told = command(
+        *("bench", "measured", "--data", "features.parquet", "--rows", "10", "--seconds", "0.2"),
+        *("--target", "30/s", "--p99", "10s", "--svg", "load.svg", "--html", "load.html", "-o", "json"),
+    )
+    found = json.loads(told.stdout)
+    assert found["knee"]["rate"] >= 50
+    assert found["points"][0]["answered"] == found["points"][0]["due"] > 0
+    assert found["recommendation"]["workers"] == 1
+    assert (folder / "load.svg").read_text().startswith("<svg")
+    assert (folder / "load.html").read_text().startswith("<!doctype html>")
+    command("bench", "measured", "--rows", "1000", "--data", "features.csv", code=2)
+
+
 def test_what_does_not_work_says_why(story):
     command, folder = story
     (folder / "bad.json").write_text('[{"sepal length (cm)": "long"}]')

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelport.engines.identity import identify
+from modelport.wire import sockets
 
 pytestmark = pytest.mark.processes
 
@@ -40,7 +41,14 @@ def test_a_detached_platform_is_found_shown_and_stopped(tmp_path: Path) -> None:
         assert json.loads((home / "run" / "endpoint.json").read_text()) == urls
         shown = modelport(home, "status", "-o", "json")
         assert shown.returncode == 0, shown.stderr
-        assert json.loads(shown.stdout)["inference_url"] == urls["inference_url"]
+        status = json.loads(shown.stdout)
+        assert status["inference_url"] == urls["inference_url"]
+        local = Path(status["inference_socket"])
+        assert local.parent.stat().st_mode & 0o777 == 0o700
+        with sockets.connect(local) as connection:
+            connection.settimeout(10)
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
         again = modelport(home, "up", "--detach", "--port", "0")
         assert again.returncode == 6
         assert str(urls["pid"]) in again.stderr
@@ -48,3 +56,4 @@ def test_a_detached_platform_is_found_shown_and_stopped(tmp_path: Path) -> None:
         stopped = modelport(home, "down")
     assert stopped.returncode == 0, stopped.stderr
     assert identify(urls["pid"]) is None
+    assert not local.exists()

@@ -41,6 +41,23 @@ class Harm:
     acknowledged: int = 0
 
 
+@dataclass(slots=True)
+class Changes:
+    """What was changed on purpose under load, and what a truthful client saw.
+
+    Args:
+        switches: Versions that were given all traffic.
+        weights: Times that weights were set.
+        restarts: Workers that were told to end.
+        load: What the client saw.
+    """
+
+    switches: int = 0
+    weights: int = 0
+    restarts: int = 0
+    load: Report = field(default_factory=Report)
+
+
 def rounds(quick: int) -> int:
     """Return how often to do a fault."""
     return ROUNDS or quick
@@ -94,6 +111,34 @@ def switch_repeatedly(platform: Platform, references: list[str], times: int) -> 
             found = platform.deploy(references[number % len(references)], ENDPOINT)
             assert found["status"]["endpoint_status"] == "InService", found
     return load.report
+
+
+def change_repeatedly(platform: Platform, references: list[str], switches: int, requests: int) -> Changes:
+    """Switch versions, shift weights and end workers politely, under load, until both counts are reached.
+
+    Every fourth switch is a slow one: the new version gets a share, the weights are turned round, then it
+    gets all. At every eighth a worker is told to end (SIGTERM) and replaced.
+    """
+    changes = Changes()
+    with TruthfulLoad(
+        platform.inference_url, ENDPOINT, connections=CONNECTIONS, fresh=CONNECTIONS // 2
+    ) as load:
+        while changes.switches < switches or load.report.answered < requests:
+            reference = references[(changes.switches + 1) % len(references)]
+            changes.switches += 1
+            if changes.switches % 4 == 0:
+                found = platform.deploy(reference, ENDPOINT, traffic_percent=30.0)
+                names = [one["variant_name"] for one in found["status"]["production_variants"]]
+                platform.ask("PUT", f"/endpoints/{ENDPOINT}/weights", dict.fromkeys(names, 1.0))
+                platform.settled(ENDPOINT)
+                changes.weights += 2
+            found = platform.deploy(reference, ENDPOINT)
+            assert found["status"]["endpoint_status"] == "InService", found
+            if changes.switches % 8 == 0:
+                platform.end_process(f"inference-{changes.restarts % platform.workers}")
+                changes.restarts += 1
+    changes.load = load.report
+    return changes
 
 
 def write_rows(path: Path, rows: int) -> Path:

@@ -111,7 +111,7 @@ class Platform:
     def kill(self) -> None:
         """Kill the supervisor and wait until nothing it started listens any more."""
         assert self.process is not None
-        pids = [line["pid"] for line in self.table().values() if line["pid"]]
+        pids = [line["pid"] for line in self.document()["processes"] if line["pid"]]
         self.process.kill()
         self._collect()
         wait_for(lambda: not any(identify(pid) for pid in pids), what="the end of the supervisor's children")
@@ -136,13 +136,21 @@ class Platform:
         self.process.communicate(timeout=STOP_TIMEOUT_S)
         return self.process.returncode
 
+    def document(self) -> dict[str, Any]:
+        """Return what the supervisor tells: its table, and the last upgrade."""
+        try:
+            document: dict[str, Any] = json.loads(self.layout.processes_file.read_text())
+        except FileNotFoundError:
+            return {"processes": []}
+        return document
+
     def table(self) -> dict[str, dict[str, Any]]:
         """Return the supervisor's table by name."""
-        try:
-            document = json.loads(self.layout.processes_file.read_text())
-        except FileNotFoundError:
-            return {}
-        return {line["name"]: line for line in document["processes"]}
+        return {line["name"]: line for line in self.document()["processes"] if not line["beside"]}
+
+    def pids(self) -> dict[str, int]:
+        """Return the process ids by name, once all are ready."""
+        return {name: self.pid(name) for name in self.table()}
 
     def pid(self, name: str) -> int:
         """Return the pid of a process of the table once it is ready."""
@@ -155,9 +163,16 @@ class Platform:
 
     def kill_process(self, name: str) -> float:
         """Kill -9 a process of the table; return the seconds until its replacement is ready."""
+        return self._replace(name, signal.SIGKILL)
+
+    def end_process(self, name: str) -> float:
+        """Ask a process of the table to end; return the seconds until its replacement is ready."""
+        return self._replace(name, signal.SIGTERM)
+
+    def _replace(self, name: str, number: signal.Signals) -> float:
         pid = self.pid(name)
         started = time.monotonic()
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
         wait_for(
             lambda: self.table()[name]["pid"] != pid and self.table()[name]["state"] == "running",
             START_TIMEOUT_S,

@@ -21,6 +21,7 @@ from modelport.domain.clock import SystemClock
 from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, VariantRoute
 from modelport.settings import Settings
 from modelport.stores.artifacts.local import LocalArtifacts
+from modelport.wire import sockets
 from modelport.wire.feed import active_file, encode_routes, route_file
 
 START_TIMEOUT_S = 20.0
@@ -108,6 +109,12 @@ class WorkerInThread:
         """Return a connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=10.0)
 
+    def connect_local(self) -> socket.socket:
+        """Return a connection through the Unix socket."""
+        connection = sockets.connect(self.layout.inference_socket)
+        connection.settimeout(10.0)
+        return connection
+
     def ask(
         self,
         endpoint: str,
@@ -137,19 +144,22 @@ class WorkerInThread:
         return self.ask("", b"", headers, method="GET", path=path)
 
     def _run(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            sockets.listen(self.layout.inference_socket) as local,
+        ):
             self.port = listener.getsockname()[1]
             try:
-                uvloop.run(self._serve(listener))
+                uvloop.run(self._serve(listener, local))
             except BaseException as error:  # noqa: BLE001 - shown by the thread that waits
                 self._failure = error
             finally:
                 self._ready.set()
 
-    async def _serve(self, listener: socket.socket) -> None:
+    async def _serve(self, *listeners: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         self.worker = Worker(self.config, SystemClock())
-        await self.worker.run([listener], self._ready.set)
+        await self.worker.run(listeners, self._ready.set)
 
 
 class Answer:

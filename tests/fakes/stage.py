@@ -12,13 +12,15 @@ from typing import Self
 
 from fakes.platform import START_TIMEOUT_S, Platform, wait_for
 from modelport.bootstrap.home import make_folders, save_settings
-from modelport.bootstrap.supervisor import process_table
+from modelport.bootstrap.supervisor import Held, process_table
+from modelport.domain.clock import SystemClock
 from modelport.domain.routes import RouteTable
 from modelport.durable import CRASH_POINT_VARIABLE
 from modelport.settings import Settings
 from modelport.supervisor.child import Child
 from modelport.supervisor.inboxes import Inboxes
-from modelport.supervisor.listeners import bind_listener, listener_url
+from modelport.supervisor.listeners import bind_listener, bind_local, listener_url
+from modelport.supervisor.lock import HomeLock
 from modelport.wire.feed import active_file, encode_routes, route_file
 
 OLD_REVISIONS = 30
@@ -42,11 +44,13 @@ class Stage(Platform):
         for revision in range(1, OLD_REVISIONS + 1):  # a home with a past: there is something to tidy up
             route_file(self.layout.routes, revision).write_bytes(encode_routes(RouteTable(revision)))
         active_file(self.layout.routes).write_text(str(OLD_REVISIONS))
-        self._listeners = [bind_listener("127.0.0.1", 0, setting="--port") for _ in range(2)]
-        self.control_url, self.inference_url = (listener_url(listener) for listener in self._listeners)
+        ports = [bind_listener("127.0.0.1", 0, setting="--port") for _ in range(2)]
+        self._listeners = [*ports, bind_local(settings.layout.inference_socket)]
+        self.control_url, self.inference_url = (listener_url(listener) for listener in ports)
         self._inboxes = Inboxes.make(1, self.layout.run)
-        table = process_table(settings, self._listeners[0], self._listeners[1], self._inboxes)
-        self._specs = {spec.name: spec for spec in table}
+        self._lock = HomeLock(settings.layout.lock, SystemClock())
+        held = Held(self._lock, *self._listeners, self._inboxes)
+        self._specs = {spec.name: spec for spec in process_table(settings, held)}
         self._running: dict[str, Child] = {}
         self.layout.endpoint_file.write_text(
             json.dumps(
@@ -68,6 +72,7 @@ class Stage(Platform):
         for listener in self._listeners:
             listener.close()
         self._inboxes.close()
+        self._lock.release()
 
     def start(self, name: str, *, crash_at: str | None = None, wait: bool = True) -> None:
         """Start a process, armed or not; wait until it is ready, or has died of its arms."""

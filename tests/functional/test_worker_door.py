@@ -37,6 +37,15 @@ def chunked(body=ROW, size=7):
     )
 
 
+def refused(worker, status):
+    found = re.search(
+        rb'^modelport_http_refused_total\{code="%d"\} (\d+)$' % status,
+        worker.get("/metrics").body,
+        re.MULTILINE,
+    )
+    return int(found[1]) if found else 0
+
+
 def read_all(connection, limit_s=10.0):
     connection.settimeout(limit_s)
     found = b""
@@ -125,25 +134,49 @@ def worker(tmp_path_factory):
         ),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, id="TLS"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2"),
-        pytest.param(b"FETCH /livez HTTP/1.1\r\n" + HOST + b"\r\n", 405, id="an unknown method"),
+        pytest.param(b"FETCH /livez HTTP/1.1\r\n" + HOST + b"\r\n", 501, id="an unknown method"),
+        pytest.param(b"GET /livez HTTP/2.0\r\n" + HOST + b"\r\n", 505, id="another version"),
+        pytest.param(b"GET /livez HTTP/1.0\r\n\r\n", 400, id="HTTP/1.0 without a host"),
+        pytest.param(request().replace(b"Content-Length: ", b"Content-Length: +"), 400, id="a signed length"),
+        pytest.param(request(headers=b"Content-Length: 21\r\n"), 400, id="the same length twice"),
+        pytest.param(chunked().replace(b": chunked", b": xchunked"), 400, id="an unknown coding"),
+        pytest.param(chunked().replace(b": chunked", b": gzip, chunked"), 501, id="two codings"),
+        pytest.param(chunked().replace(b"HTTP/1.1", b"HTTP/1.0"), 400, id="chunks in HTTP/1.0"),
+        pytest.param(request().replace(b"Host:", b"Host :"), 400, id="a space before the colon"),
+        pytest.param(request().replace(b"Host: ", b"Host:\r\n "), 400, id="a folded header"),
+        pytest.param(request().replace(b"localhost", b"local\0host"), 400, id="a zero byte"),
+        pytest.param(request().replace(b"POST ", b"POST  "), 400, id="two spaces"),
+        pytest.param(request(path=b"http://other.example/livez", method=b"GET"), 400, id="another target"),
+        pytest.param(b"CONNECT other.example:80 HTTP/1.1\r\n" + HOST + b"\r\n", 400, id="a tunnel"),
+        pytest.param(request(headers=b"Expect: 200-ok\r\n"), 417, id="another expectation"),
+        pytest.param(chunked(b"[" + b" " * 40_000 + ROW, size=1), 413, id="a flood of tiny chunks"),
+        pytest.param(chunked().replace(b"0\r\n\r\n", b"0\r\nno trailer\r\n\r\n"), 400, id="a bad trailer"),
+        pytest.param(chunked().replace(b"7\r\n", b"-7\r\n", 1), 400, id="a chunk of less than 0"),
+        pytest.param(b"\0" * 100, 400, id="zeros"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", 400, id="SSH"),
     ],
 )
-def test_what_is_unclear_is_refused_and_ends_the_connection(worker, probe, status):
+def test_what_is_unclear_is_refused_counted_and_ends_the_connection(worker, probe, status):
+    before = refused(worker, status)
     with worker.connect() as connection:
         with suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(probe)
         found = read_all(connection)
     assert found.startswith(b"HTTP/1.1 %d " % status), found[:200]
-    assert found.count(b"HTTP/1.1") == 1
+    assert len(re.findall(rb"HTTP/1\.1 \d\d\d ", found)) == 1
     assert b"Connection: close" in found
+    assert refused(worker, status) == before + 1
     assert worker.get("/livez").status == 200
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
-        (b"HEAD", b"/livez", 405, b"GET"),
-        (b"POST", b"/metrics", 405, b"GET"),
+        (b"HEAD", b"/livez", 200, None),
+        (b"HEAD", b"/nothing", 404, None),
+        (b"HEAD", b"/endpoints/e/invocations", 405, b"POST"),
+        (b"OPTIONS", b"*", 404, None),
+        (b"POST", b"/metrics", 405, b"GET, HEAD"),
         (b"GET", b"/endpoints/e/invocations", 405, b"POST"),
         (b"DELETE", b"/endpoints/e/invocations", 405, b"POST"),
         (b"GET", b"/nothing", 404, None),
@@ -153,6 +186,7 @@ def test_what_is_unclear_is_refused_and_ends_the_connection(worker, probe, statu
     ],
 )
 def test_other_methods_and_paths_leave_the_connection_open(worker, method, path, status, allow):
+    before = refused(worker, status)
     with worker.connect() as connection:
         connection.sendall(request(method=method, path=path))
         if method == b"HEAD":
@@ -162,6 +196,7 @@ def test_other_methods_and_paths_leave_the_connection_open(worker, method, path,
             ((head, _),) = read_replies(connection, 1)
         assert head.startswith(b"HTTP/1.1 %d " % status)
         assert allow is None or b"Allow: " + allow in head
+        assert refused(worker, status) == before + (status != 200)
         connection.sendall(request())
         ((head, body),) = read_replies(connection, 1)
         assert head.startswith(b"HTTP/1.1 200 ")
@@ -176,6 +211,44 @@ def test_requests_meant_for_another_server_are_refused(worker, headers):
     answer = worker.ask("e", ROW, headers)
     assert answer.status == 421
     assert worker.ask("e", ROW, {"Origin": "http://localhost:3000"}).status == 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(chunked().replace(b"0\r\n\r\n", b"0\r\nX-Sum: 1\r\n\r\n"), id="trailers"),
+        pytest.param(chunked().replace(b"7\r\n", b'7;a="b"\r\n'), id="extensions"),
+        pytest.param(b"\r\n" + request(), id="an empty line before it"),
+        pytest.param(request(path=b"http://localhost/endpoints/e/invocations"), id="a target with its host"),
+        pytest.param(request(headers=b"Connection: Upgrade\r\nUpgrade: websocket\r\n"), id="an upgrade"),
+        pytest.param(
+            request(headers=b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"),
+            id="an upgrade to h2c",
+        ),
+        pytest.param(request(headers=b"Connection: keep-alive\r\n"), id="keep-alive"),
+    ],
+)
+def test_what_is_unusual_and_clear_is_answered(worker, content):
+    with worker.connect() as connection:
+        connection.sendall(content * 2)
+        replies = read_replies(connection, 2)
+    assert [body for _, body in replies] == [b'{"predictions":[1003.0]}'] * 2
+
+
+def test_http_1_0_is_answered_once(worker):
+    with worker.connect() as connection:
+        connection.sendall(request(headers=b"Expect: 100-continue\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"))
+        found = read_all(connection)
+    assert found.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: close" in found
+
+
+def test_a_body_refused_before_it_came_is_counted(worker):
+    before = refused(worker, 404)
+    with worker.connect() as connection:
+        connection.sendall(request(path=b"/nothing", headers=b"Expect: 100-continue\r\n")[: -len(ROW)])
+        assert read_all(connection).startswith(b"HTTP/1.1 404 ")
+    assert refused(worker, 404) == before + 1
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 50])

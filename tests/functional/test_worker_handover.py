@@ -84,6 +84,20 @@ def test_a_connection_that_never_spoke_does_too(row):
         assert ask(client) == (200, False)
 
 
+def test_a_moved_connection_is_as_patiently_waited_for_as_before(row):
+    with (
+        row.worker(0, "a") as first,
+        row.worker(1, "b", header_timeout_s=0.1) as second,
+        connected(first) as client,
+    ):
+        assert ask(client) == (200, False)
+        first.stop()
+        wait_for(lambda: second.worker.server.connections)
+        moved = time.monotonic()
+        wait_for(lambda: second.worker.server.now > moved + 0.3)
+        assert ask(client) == (200, False)
+
+
 def test_with_no_other_worker_connections_wait_for_the_successor(row):
     with row.worker(0, "a") as first, connected(first) as client:
         assert ask(client) == (200, False)

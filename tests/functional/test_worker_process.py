@@ -11,7 +11,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,7 @@ from modelport.settings import Settings
 from modelport.stores.artifacts.local import LocalArtifacts
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import read_totals
+from modelport.wire import sockets
 from modelport.wire.feed import active_file, encode_routes, route_file
 
 pytestmark = pytest.mark.processes
@@ -39,6 +42,7 @@ class Home:
         save_settings(self.settings)
         self.store = LocalArtifacts(self.layout.artifacts)
         self.listener = listener
+        self.local = sockets.listen(self.layout.inference_socket)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
     def publish(self, revision, *endpoints):
@@ -46,13 +50,14 @@ class Home:
         active_file(self.layout.routes).write_text(str(revision))
 
     @contextmanager
-    def worker(self, index=0):
+    def worker(self, index=0, descriptors=None):
         process = subprocess.Popen(
             [
+                *(("sh", "-c", 'ulimit -n "$0" && exec "$@"', str(descriptors)) if descriptors else ()),
                 *(sys.executable, "-m", "modelport.bootstrap", "inference", "--home", str(self.layout.home)),
-                *("--index", str(index), "--fd", str(self.listener.fileno())),
+                *("--index", str(index), "--fd", str(self.listener.fileno()), str(self.local.fileno())),
             ],
-            pass_fds=[self.listener.fileno()],
+            pass_fds=[self.listener.fileno(), self.local.fileno()],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
@@ -83,7 +88,9 @@ class Home:
 @pytest.fixture
 def home(tmp_path):
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        yield Home(tmp_path / "home", listener)
+        made = Home(tmp_path / "home", listener)
+        with made.local:
+            yield made
 
 
 def test_a_killed_worker_loses_no_connection_that_waits_and_no_count(home):
@@ -157,6 +164,82 @@ def _wait(condition, seconds=20.0):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_the_unix_socket_outlives_its_workers(home):
+    home.publish(1, endpoint("e", ("v1", "m:1", store_bundle(home.store, truthful_bundle(1)), 1.0)))
+
+    def answers():
+        with sockets.connect(home.layout.inference_socket) as connection:
+            connection.settimeout(10)
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return connection.recv(1000)
+
+    with home.worker() as first:
+        assert answers().startswith(b"HTTP/1.1 200 ")
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(10) == 0
+        with sockets.connect(home.layout.inference_socket) as waiting:  # nobody is there, and nothing is lost
+            waiting.settimeout(10)
+            waiting.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            with home.worker():
+                assert waiting.recv(1000).startswith(b"HTTP/1.1 200 ")
+                assert answers().startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_worker_at_its_last_descriptor_neither_spins_nor_dies(home):
+    home.publish(1, endpoint("e", ("v1", "m:1", store_bundle(home.store, truthful_bundle(1)), 1.0)))
+    with home.worker(descriptors=160) as process, ExitStack() as stack:
+        assert home.ask("e", [[1, 2]])[0] == 200
+        crowd = [
+            stack.enter_context(socket.create_connection(home.listener.getsockname())) for _ in range(400)
+        ]
+        said = Counter(_first_words(connection) for connection in crowd)
+        assert said[b"HTTP/1.1 503"] >= 1
+        assert said[b""] >= 150
+        before = _processor_s(process.pid)
+        time.sleep(0.5)
+        assert _processor_s(process.pid) - before < 0.25
+        assert process.poll() is None
+        for connection in crowd:
+            connection.close()
+        _wait(lambda: home.ask("e", [[1, 2]]) == (200, {"predictions": [1003.0]}))
+
+
+def _first_words(connection):
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(12)
+    except TimeoutError:
+        return b"waits"
+    except ConnectionResetError:
+        return b""
+
+
+def _processor_s(pid):
+    return (
+        sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+    )
+
+
+def test_a_worker_raises_its_limit_as_far_as_its_connections_need():
+    found = subprocess.run(
+        ["sh", "-c", 'ulimit -Sn 100 && ulimit -Hn 2000 && exec "$@"', "sh", sys.executable, "-c", RAISING],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert found == ["500", "756", "1744", "2000"]
+
+
+RAISING = """
+import resource, sys
+import structlog
+from modelport.dataplane.descriptors import make_room
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+for wanted in (500, 10_000):
+    print(make_room(wanted), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
 
 
 def test_a_model_that_hangs_while_it_loads_keeps_no_stop_waiting(home):

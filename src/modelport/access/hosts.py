@@ -50,6 +50,15 @@ def check_host(host_header: str | None, origin_header: str | None, allowed: froz
     return None
 
 
+def check_host_form(host_header: str) -> str | None:
+    """Return why a request must be refused with 421 where every name is this server's, or None.
+
+    Args:
+        host_header: Value of Host.
+    """
+    return None if _HOST.fullmatch(host_header) else f"Host {host_header[:100]!r} is no host name"
+
+
 def check_cross_site(method: str, fetch_site: str | None) -> str | None:
     """Return why a request that changes something must be refused, or None when it may pass.
 

@@ -5,6 +5,7 @@
     python -m modelport.bootstrap inference  --home H --index I --fd N
     python -m modelport.bootstrap job        FOLDER [--lock-fd N]
     python -m modelport.bootstrap canary     --home H DIGEST
+    python -m modelport.bootstrap kernel     --folder F
 
 Belongs here: one file for each kind of process, which imports what that kind needs and nothing else: the
 supervisor no model library, a canary no database. Does not: a decision, or anything another room could do.

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     inference = kinds.add_parser("inference")
     inference.add_argument("--home", type=Path, required=True)
     inference.add_argument("--index", type=int, required=True)
-    inference.add_argument("--fd", type=int, required=True)
+    inference.add_argument("--fd", type=int, nargs="+", required=True)
     inference.add_argument("--handover")
 
     job = kinds.add_parser("job")
@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     canary = kinds.add_parser("canary")
     canary.add_argument("--home", type=Path, required=True)
     canary.add_argument("digest")
+
+    kernel = kinds.add_parser("kernel")
+    kernel.add_argument("--folder", type=Path, required=True)
     return parser
 
 

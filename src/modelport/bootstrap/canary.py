@@ -26,7 +26,7 @@ def run(home: Path, digest: str) -> int:
 
     reason: str | None = None
     try:
-        LoadedModel.load(LocalArtifacts(settings.layout.artifacts), digest).warm_up()
+        LoadedModel.load(LocalArtifacts(settings.layout.artifacts), digest, settings.kernels).warm_up()
     except ModelportError as error:
         reason = error.message
     except MemoryError:

@@ -44,7 +44,8 @@ def make_folders(layout: HomeLayout) -> None:
 def save_settings(settings: Settings) -> None:
     """Leave the settings for the processes of this home."""
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    write_json(_settings_file(settings.home), {**values, "home": str(settings.home)})
+    paths = {name: str(value) for name, value in values.items() if isinstance(value, Path)}
+    write_json(_settings_file(settings.home), {**values, **paths})
 
 
 def saved_settings(home: Path) -> Settings:
@@ -53,7 +54,7 @@ def saved_settings(home: Path) -> Settings:
         values = json.loads(_settings_file(home).read_bytes())
     except FileNotFoundError:
         return read_settings({"home": home})
-    return Settings(**{**values, "home": home})
+    return Settings(**{**values, "home": home, "cache": Path(values["cache"])})
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

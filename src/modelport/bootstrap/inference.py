@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import socket
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from modelport.access.hosts import parse_allowed
@@ -18,13 +20,13 @@ from modelport.dataplane.worker import run_worker
 from modelport.domain.clock import SystemClock
 
 
-def run(home: Path, index: int, fd: int, handover: str | None = None) -> int:
+def run(home: Path, index: int, fd: Sequence[int], handover: str | None = None) -> int:
     """Serve predictions until asked to stop.
 
     Args:
         home: The platform's.
         index: Which worker this is, from 0.
-        fd: An inherited listening socket.
+        fd: Inherited listening sockets.
         handover: Inherited descriptors as numbers with commas: the board, this worker's inbox, and the
             way into every worker's inbox.
     """
@@ -39,8 +41,9 @@ def run(home: Path, index: int, fd: int, handover: str | None = None) -> int:
         try_model=local_engine(settings).try_model,
         handover=_open_handover(index, handover, settings.connections_max) if handover else None,
     )
-    with socket.socket(fileno=fd) as listener:
-        run_worker(config, [listener], clock, on_ready=announce_ready)
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket(fileno=number)) for number in fd]
+        run_worker(config, listeners, clock, on_ready=announce_ready)
     return 0
 
 

@@ -85,7 +85,9 @@ def _work(folder: Path, asked: Asked) -> JobResult:
         from modelport.jobs import transform  # a job imports its own body only
 
         memory = settings.batch_memory_bytes
-        return transform.run(work, folder, artifacts, clock, stop=asked, memory_bytes=memory)
+        return transform.run(
+            work, folder, artifacts, clock, stop=asked, memory_bytes=memory, kernels=settings.kernels
+        )
     from modelport.jobs import monitor
 
     return monitor.run(work, folder, settings.layout, artifacts, clock, stop=asked)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import make_folders, save_settings, write_json
 from modelport.bootstrap.takeover import Takeover, command_line, make_succession, read_takeover
 from modelport.domain.clock import Clock, SystemClock
+from modelport.runtime.trees.code_file import code_file
 from modelport.settings import HomeLayout, Settings, read_settings
 from modelport.supervisor.inboxes import Inboxes
-from modelport.supervisor.listeners import bind_listener, listener_url
+from modelport.supervisor.listeners import bind_listener, bind_local, listener_url
 from modelport.supervisor.lock import HomeLock
 from modelport.supervisor.loop import Hooks, Supervisor
 from modelport.supervisor.table import ProcessSpec, ProcessView, table_document
@@ -82,6 +84,7 @@ def run(
         urls = {
             "control_url": listener_url(held.control),
             "inference_url": listener_url(held.inference),
+            "inference_socket": str(layout.inference_socket),
             "pid": os.getpid(),
         }
         with contextlib.suppress(*(() if left is None else (OSError,))):  # those that lie there are right
@@ -90,7 +93,7 @@ def run(
         options = {"output": output, "detached": detached, "stop_on_eof": stop_on_eof, **flags}
         try:
             Supervisor(
-                process_table(settings, held.control, held.inference, held.inboxes),
+                process_table(settings, held),
                 clock=clock,
                 hooks=make_hooks(layout, urls, output, detached=detached),
                 on_stop=held.inboxes.shut,
@@ -100,6 +103,7 @@ def run(
             ).run()
         finally:
             layout.endpoint_file.unlink(missing_ok=True)
+            layout.inference_socket.unlink(missing_ok=True)
             # Last, so that no control process is left that would start them again.
             local_engine(settings).interrupt(sorted(layout.jobs.iterdir()))
     return 0
@@ -113,12 +117,14 @@ class Held:
         lock: The home's.
         control: Listens on the control port.
         inference: Listens on the inference port; all workers share it.
+        local: Listens on the inference workers' Unix socket; all workers share it.
         inboxes: Where workers hand connections to each other.
     """
 
     lock: HomeLock
     control: socket.socket
     inference: socket.socket
+    local: socket.socket
     inboxes: Inboxes
 
     def descriptors(self) -> dict[str, list[int]]:
@@ -127,6 +133,7 @@ class Held:
             "lock": [self.lock.fileno()],
             "control": [self.control.fileno()],
             "inference": [self.inference.fileno()],
+            "local": [self.local.fileno()],
             "inboxes": list(self.inboxes.descriptors),
         }
 
@@ -137,39 +144,39 @@ def _start_holding(settings: Settings, clock: Clock, stack: ExitStack) -> Held:
     stack.enter_context(control)
     inference = bind_listener(settings.host, settings.inference_port, setting="--inference-port")
     stack.enter_context(inference)
-    return Held(lock, control, inference, Inboxes.make(settings.worker_count, settings.layout.run))
+    local = stack.enter_context(bind_local(settings.layout.inference_socket))
+    return Held(lock, control, inference, local, Inboxes.make(settings.worker_count, settings.layout.run))
 
 
 def _go_on_holding(settings: Settings, left: Takeover, stack: ExitStack) -> Held:
     descriptors = left.descriptors
-    control, inference = (socket.socket(fileno=descriptors[name][0]) for name in ("control", "inference"))
-    for listener in (control, inference):
+    names = ("control", "inference", "local")
+    control, inference, local = (socket.socket(fileno=descriptors[name][0]) for name in names)
+    for listener in (control, inference, local):
         listener.set_inheritable(False)
         stack.enter_context(listener)
     lock = stack.enter_context(HomeLock.inherit(descriptors["lock"][0]))
-    return Held(lock, control, inference, Inboxes.inherit(descriptors["inboxes"], settings.worker_count))
+    inboxes = Inboxes.inherit(descriptors["inboxes"], settings.worker_count)
+    return Held(lock, control, inference, local, inboxes)
 
 
-def process_table(
-    settings: Settings, control: socket.socket, inference: socket.socket, inboxes: Inboxes
-) -> Sequence[ProcessSpec]:
-    """Return what runs: the inference workers, and one control process.
+def process_table(settings: Settings, held: Held) -> Sequence[ProcessSpec]:
+    """Return what runs: the inference workers, one control process, for a moment a compiler.
 
     Args:
         settings: All of them.
-        control: Listens on the control port.
-        inference: Listens on the inference port; all workers share it.
-        inboxes: Where workers hand connections to each other.
+        held: What the processes are given of it.
     """
     home, logs = str(settings.home), settings.layout.logs
+    listening = (held.inference.fileno(), held.local.fileno())
     workers = [
         ProcessSpec(
             f"inference-{index}",
             program(
-                *("inference", "--home", home, "--index", str(index), "--fd", str(inference.fileno())),
-                *("--handover", ",".join(str(number) for number in inboxes.descriptors_for(index))),
+                *("inference", "--home", home, "--index", str(index), "--fd", *map(str, listening)),
+                *("--handover", ",".join(str(number) for number in held.inboxes.descriptors_for(index))),
             ),
-            fds=(inference.fileno(), *inboxes.descriptors_for(index)),
+            fds=(*listening, *held.inboxes.descriptors_for(index)),
             env=ONE_THREAD,
             overlaps=True,
             log=logs / f"inference-{index}.log",
@@ -180,11 +187,26 @@ def process_table(
         *workers,
         ProcessSpec(
             "control",
-            program("control", "--home", home, "--fd", str(control.fileno())),
-            fds=(control.fileno(),),
+            program("control", "--home", home, "--fd", str(held.control.fileno())),
+            fds=(held.control.fileno(),),
             log=logs / "control.log",
         ),
+        *_compiler(settings),
     ]
+
+
+def _compiler(settings: Settings) -> Sequence[ProcessSpec]:
+    """Return the process that compiles the kernel for trees, where it is wanted and not there yet."""
+    if find_spec("llvmlite") is None or code_file(settings.kernels).exists():
+        return ()
+    return (
+        ProcessSpec(
+            "kernel",
+            program("kernel", "--folder", str(settings.kernels)),
+            log=settings.layout.logs / "kernel.log",
+            once=True,
+        ),
+    )
 
 
 def make_hooks(layout: HomeLayout, urls: dict[str, Any], output: str, *, detached: bool) -> Hooks:

@@ -19,6 +19,7 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None: "
 
 MODULES: dict[str, tuple[str, ...]] = {
     "modelport.cli.platform": ("up", "down", "status", "open", "worker"),
+    "modelport.cli.upgrade": ("upgrade",),
     "modelport.cli.registry": (
         "register",
         "verify",
@@ -37,6 +38,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "undeploy",
     ),
     "modelport.cli.inference": ("predict", "feedback"),
+    "modelport.cli.bench": ("bench",),
     "modelport.cli.jobs": ("batch", "monitor", "jobs", "logs", "stop"),
     "modelport.cli.history": ("events",),
     "modelport.cli.quickstart": ("quickstart",),

@@ -22,6 +22,7 @@ from modelport.cli.output import print_facts, print_json, print_table, say
 from modelport.cli.parameters import PATH, Argument, Command, Output, output_option, timeout_option
 from modelport.domain.clock import Clock, SystemClock
 from modelport.domain.errors import TimedOut, Unreachable
+from modelport.engines.identity import ProcessIdentity, identify
 from modelport.settings import HomeLayout, read_settings
 from modelport.supervisor.lock import lock_holder
 
@@ -103,14 +104,18 @@ def down(home: Path | None, timeout: float) -> None:
     if pid is None:
         say(f"no platform runs on {layout.home}")
         return
+    supervisor = identify(pid)
     os.kill(pid, signal.SIGTERM)
-    _wait_until_free(layout, timeout, clock)
+    _wait_until_gone(layout, supervisor, timeout, clock)
     say(f"stopped the platform on {layout.home}")
 
 
-def _wait_until_free(layout: HomeLayout, timeout_s: float, clock: Clock) -> None:
+def _wait_until_gone(
+    layout: HomeLayout, supervisor: ProcessIdentity | None, timeout_s: float, clock: Clock
+) -> None:
+    """Wait until the home is free, and the process that gave it up has ended, too."""
     deadline = clock.monotonic() + timeout_s
-    while lock_holder(layout.lock) is not None:
+    while lock_holder(layout.lock) is not None or (supervisor and identify(supervisor.pid) == supervisor):
         if clock.monotonic() >= deadline:
             raise TimedOut(
                 f"the platform on {layout.home} did not stop within {timeout_s:g} s",
@@ -177,7 +182,7 @@ def list_problems(status: dict[str, Any]) -> list[str]:
     problems = [
         f"{line['name']} is {line['state']}" + (f" ({line['last_exit']})" if line.get("last_exit") else "")
         for line in _processes(status)
-        if line["state"] != "running"
+        if line["state"] != "running" and not line.get("beside")
     ]
     problems += [f"control: {status['not_ready']}"] if status.get("not_ready") else []
     problems += [f"token file: {problem}" for problem in status.get("token_problems", ())]

@@ -118,6 +118,7 @@ class Batcher:
         self._slow_rows += self._rows_of(exchange)
         wait_s = max(0.0, exchange.deadline - self._now())
         exchange.timer = self._loop.call_later(wait_s, self._expire, exchange)
+        exchange.drop = self._drop
         if not self.busy:
             self.busy = True
             self._loop.call_soon(self._run_slow)
@@ -245,6 +246,13 @@ class Batcher:
         if call is not None and call.giving_up is None and not any(one.timer for one in call.group):
             call.stop.now()
             call.giving_up = self._loop.call_later(STUCK_S, self._on_stuck)
+
+    def _drop(self, exchange: Exchange) -> None:
+        """Close the books at once on an exchange whose client went away."""
+        with suppress(ValueError):  # it is being computed
+            self._slow.remove(exchange)
+            self._slow_rows -= self._rows_of(exchange)
+        self._close_books(exchange, TimedOut("the client went away"))
 
     def _work_apart(self, group: list[Exchange], stop: Stop) -> Work:
         if self._own_flight is None:

@@ -6,21 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
-
-from modelport.access.hosts import check_cross_site, check_host
+from modelport.access.hosts import check_cross_site, check_host, check_host_form
 from modelport.access.principals import Principal
 from modelport.access.scopes import Scope
 from modelport.dataplane.exchange import Exchange, Plan
 from modelport.dataplane.heads import RequestHead, want
 from modelport.dataplane.pages import Page
 from modelport.dataplane.protocols import Ask, Dialect
-from modelport.dataplane.replies import plain_error, refuse_plainly
+from modelport.dataplane.replies import plain_error, refuse_plainly, status_in, without_body
 from modelport.domain.errors import ModelportError
 
 DECISIONS_MAX = 1024
-
-log = structlog.get_logger()
 Authenticate = Callable[[str | None], Principal]
 
 
@@ -33,6 +29,7 @@ class Door:
         invoke: Takes an exchange whose plan has an `ask`.
         allowed_hosts: Host names accepted besides loopback's.
         authenticate: Says who asks; None: everybody may.
+        count_refused: Called with the status of a request refused before it reached an endpoint.
     """
 
     def __init__(
@@ -43,12 +40,14 @@ class Door:
         *,
         allowed_hosts: frozenset[str] = frozenset(),
         authenticate: Authenticate | None = None,
+        count_refused: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._dialects = tuple(dialects)
         self._pages = pages
         self._invoke = invoke
         self._allowed_hosts = allowed_hosts
         self._authenticate = authenticate
+        self._count_refused = count_refused
         self._decided: dict[tuple[object, ...], Decision] = {}
         self.wanted = want(name for dialect in self._dialects for name in dialect.headers)
 
@@ -57,24 +56,36 @@ class Door:
 
         Heads that differ only in what nobody looks at (a trace id, a signature) share a decision.
         """
-        key = (head.method, head.path, *head.headers.items())
+        return self._plan(head, self._allowed_hosts)
+
+    def plan_for_local(self, head: RequestHead) -> Plan:
+        """Like `plan_for`, for a Unix socket: no browser gets there, so every name is this server's."""
+        return self._plan(head, None)
+
+    def _plan(self, head: RequestHead, allowed_hosts: frozenset[str] | None) -> Plan:
+        key = (allowed_hosts is None, head.method, head.path, *head.headers.items())
         decision = self._decided.get(key)
         if decision is None:
             if len(self._decided) >= DECISIONS_MAX:
                 self._decided.clear()
-            decision = self._decided[key] = self._decide(head)
-        return decision.plan(head, self._authenticate)
+            decision = self._decided[key] = self._decide(head, allowed_hosts)
+        return decision.plan(head, self._authenticate, self._count_refused)
 
-    def _decide(self, head: RequestHead) -> Decision:
+    def _decide(self, head: RequestHead, allowed_hosts: frozenset[str] | None) -> Decision:
         headers = head.headers
-        problem = check_host(headers["host"], headers.get("origin"), self._allowed_hosts)
+        if allowed_hosts is None:
+            problem = check_host_form(headers["host"])
+        else:
+            problem = check_host(headers["host"], headers.get("origin"), allowed_hosts)
         problem = problem or check_cross_site(head.method, headers.get("sec-fetch-site"))
         if problem is not None:
             return _refusal(head, plain_error(421, problem))
         page = self._pages.get(head.path) or self._page_of_a_protocol(head.path)
         if page is not None:
+            if head.method == "HEAD":
+                return Decision(lambda exchange: exchange.reply(without_body(page.show())), page.scope)
             if head.method != "GET":
-                return _refusal(head, _wrong_method(head.method, "GET"))
+                return _refusal(head, _wrong_method(head.method, "GET, HEAD"))
             return Decision(page.answer, page.scope)
         for dialect in self._dialects:
             try:
@@ -119,7 +130,9 @@ class Decision:
     ask: Ask | None = None
     refusal: bytes | None = None
 
-    def plan(self, head: RequestHead, authenticate: Authenticate | None) -> Plan:
+    def plan(
+        self, head: RequestHead, authenticate: Authenticate | None, count_refused: Callable[[int], None]
+    ) -> Plan:
         """Return the plan of one head.
 
         Who a token stands for is asked anew for each request, since tokens can be revoked.
@@ -134,41 +147,49 @@ class Decision:
         )
         if self.refusal is not None:
             plan.refuse_early = lambda: self.refusal
+            plan.handle = partial(_handle_checked, plan.refuse_early, self.handle, count_refused)
         elif authenticate is not None and self.scope is not Scope.PUBLIC:
             refuse = self.refuse or refuse_plainly
-            check = partial(_check, authenticate, head.authorization, self.scope, refuse)
+            check = partial(_check, authenticate, head, self.scope, refuse)
             plan.refuse_early = check
-            plan.handle = partial(_handle_checked, check, self.handle)
+            plan.handle = partial(_handle_checked, check, self.handle, count_refused)
         return plan
 
 
 def _handle_checked(
-    check: Callable[[], bytes | None], handle: Callable[[Exchange], None], exchange: Exchange
+    check: Callable[[], bytes | None],
+    handle: Callable[[Exchange], None],
+    count_refused: Callable[[int], None],
+    exchange: Exchange,
 ) -> None:
     refusal = check()
     if refusal is None:
         handle(exchange)
     else:
+        count_refused(status_in(refusal))
         exchange.reply(refusal)
 
 
 def _check(
     authenticate: Authenticate,
-    authorization: str | None,
+    head: RequestHead,
     scope: Scope,
     refuse: Callable[[ModelportError], bytes],
 ) -> bytes | None:
     try:
-        authenticate(authorization).require(scope)
+        authenticate(head.authorization).require(scope)
     except ModelportError as error:
-        return refuse(error)
+        return _fit(head, refuse(error))
     return None
 
 
 def _refusal(head: RequestHead, reply: bytes) -> Decision:
-    if head.method == "HEAD":  # its reply has no body, or the client would take it for the next reply
-        reply = reply[: reply.index(b"\r\n\r\n") + 4]
+    reply = _fit(head, reply)
     return Decision(lambda exchange: exchange.reply(reply), refusal=reply)
+
+
+def _fit(head: RequestHead, reply: bytes) -> bytes:
+    return without_body(reply) if head.method == "HEAD" else reply
 
 
 def _wrong_method(method: str, allowed: str) -> bytes:

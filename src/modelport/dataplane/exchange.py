@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import msgspec
 
 from modelport.dataplane.replies import plain_error
 
@@ -50,49 +52,41 @@ class Plan:
         self.ask = ask
 
 
-class Exchange:
-    """A request, from its last byte to its reply.
+class Exchange(msgspec.Struct, eq=False):
+    """A request, from its last byte to its reply. A struct, since one is made for each request.
 
     Args:
-        answered: Called with this and the reply's bytes, exactly once; None for a shadow's copy.
+        answered: Called with this and the reply's bytes, exactly once; None for a shadow's copy, and when
+            nobody is left to hear it.
         plan: From its head.
         body: All of it.
         began: When its last byte was seen, by the monotonic clock, in seconds.
+        answer: The reply, while those before it are not sent yet.
+        timer: Ends the wait for a model's own thread.
+        drop: Ends that wait because nobody is left to hear the answer.
+        deadline: Monotonic seconds. This and the rest: once a variant was chosen.
+        lane: Which variant answers, and how.
+        prediction_id: As it is replied.
+        queue: Where it counts as waiting.
+        rows: What is asked about; None: still to be decoded, off the loop.
+        sampled: Its copy is kept.
+        table: The table it belongs to, whatever is activated meanwhile.
     """
 
-    __slots__ = (
-        "answer",
-        "answered",
-        "began",
-        "body",
-        "deadline",
-        "lane",
-        "plan",
-        "prediction_id",
-        "queue",
-        "rows",
-        "sampled",
-        "table",
-        "timer",
-    )
-
-    deadline: float  # monotonic seconds
-    lane: Lane  # which variant answers, and how; this and the rest of these: once a variant was chosen
-    prediction_id: bytes
-    queue: Queue  # where it counts as waiting
-    rows: Rows | None  # None: still to be decoded, off the loop
-    sampled: bool  # its copy is kept
-    table: ServingTable  # the table it belongs to, whatever is activated meanwhile
-
-    def __init__(
-        self, answered: Callable[[Exchange, bytes], None] | None, plan: Plan, body: bytes, began: float
-    ) -> None:
-        self.answered = answered
-        self.plan = plan
-        self.body = body
-        self.began = began
-        self.answer: bytes | None = None
-        self.timer: TimerHandle | None = None
+    answered: Callable[[Exchange, bytes], None] | None
+    plan: Plan
+    body: bytes
+    began: float
+    answer: bytes | None = None
+    timer: TimerHandle | None = None
+    drop: Callable[[Exchange], None] | None = None
+    deadline: float = 0.0
+    lane: Lane = cast("Lane", None)
+    prediction_id: bytes = b""
+    queue: Queue = cast("Queue", None)
+    rows: Rows | None = None
+    sampled: bool = False
+    table: ServingTable = cast("ServingTable", None)
 
     def reply(self, answer: bytes) -> None:
         """Send the reply, in its turn."""

@@ -19,6 +19,7 @@ socket's own accept queue is lost.
 from __future__ import annotations
 
 import asyncio
+import functools
 import mmap
 import os
 import select
@@ -26,16 +27,25 @@ import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 
 LINE = struct.Struct("<QQQQ")  # process (0: none), monotonic nanoseconds, connections: busy, idle
+SPOKE, SILENT = b"s", b"n"
 PRESENT_NS = 2_000_000_000
 TAKEN_PER_TURN = 16
 SLACK = 1.1  # of the mean, and half a connection: moving 33 to 31 gains nothing
 
 log = structlog.get_logger()
+
+
+class Connect(Protocol):
+    """Makes protocols."""
+
+    def __call__(self, *, spoke: bool) -> asyncio.Protocol:
+        """Return that of a connection; `spoke`: its client has asked before, in another worker."""
+        ...
 
 
 class Load(NamedTuple):
@@ -90,19 +100,19 @@ class Handover:
         self._name = int.from_bytes(os.urandom(8), "little") | 1
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arriving: set[asyncio.Task[None]] = set()
-        self._connect: Callable[[], asyncio.Protocol]
+        self._protocol_of: Callable[[socket.socket], Connect]
         self.given = 0
         for end in (inbox, *outlets):
             end.setblocking(False)
 
-    def start(self, loop: asyncio.AbstractEventLoop, connect: Callable[[], asyncio.Protocol]) -> None:
+    def start(self, loop: asyncio.AbstractEventLoop, protocol_of: Callable[[socket.socket], Connect]) -> None:
         """Take the connections that others give.
 
         Args:
             loop: Where they are served.
-            connect: Returns the protocol of one.
+            protocol_of: Returns what makes the protocol of a connection.
         """
-        self._loop, self._connect = loop, connect
+        self._loop, self._protocol_of = loop, protocol_of
         loop.add_reader(self._inbox.fileno(), self._take, TAKEN_PER_TURN)
 
     def stop(self) -> None:
@@ -147,11 +157,12 @@ class Handover:
         """
         return not self.shut if must else any(True for _ in self._present())
 
-    def give(self, descriptor: int, *, must: bool) -> bool:
+    def give(self, descriptor: int, *, spoke: bool, must: bool) -> bool:
         """Send a connection to the worker that holds the fewest.
 
         Args:
             descriptor: Its socket's; the caller closes its own copy.
+            spoke: Its client has asked before.
             must: This worker ends: where no other is there, its own successor will take it.
 
         Returns:
@@ -159,11 +170,11 @@ class Handover:
         """
         present = sorted(self._present(), key=lambda line: sum(line[1]))
         for index, theirs in present:
-            if self._send(index, descriptor):
+            if self._send(index, descriptor, spoke=spoke):
                 name, seen, _ = self._read(index)
                 self._write(index, name, seen, Load(theirs.busy, theirs.idle + 1))  # until it counts itself
                 return True
-        return must and self._send(self._index, descriptor)
+        return must and self._send(self._index, descriptor, spoke=spoke)
 
     def _present(self) -> Iterator[tuple[int, Load]]:
         """Yield the workers that are there and have room, besides this one."""
@@ -173,9 +184,9 @@ class Handover:
             if name not in (0, self._name) and seen >= oldest and sum(load) < self._connections_max:
                 yield index, load
 
-    def _send(self, index: int, descriptor: int) -> bool:
+    def _send(self, index: int, descriptor: int, *, spoke: bool) -> bool:
         try:
-            socket.send_fds(self._outlets[index], [b"c"], [descriptor])
+            socket.send_fds(self._outlets[index], [SPOKE if spoke else SILENT], [descriptor])
         except OSError:  # full for now, or shut
             return False
         self.given += 1
@@ -184,21 +195,24 @@ class Handover:
     def _take(self, most: int) -> None:
         for _ in range(most):
             try:
-                _, descriptors, _, _ = socket.recv_fds(self._inbox, 1, 1)
+                said, descriptors, _, _ = socket.recv_fds(self._inbox, 1, 1)
             except OSError:
                 if self.shut and self._loop is not None:
                     self._loop.remove_reader(self._inbox.fileno())  # it would be readable for ever
                 return
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
-                task = asyncio.ensure_future(self._serve(socket.socket(fileno=descriptor)))
+                task = asyncio.ensure_future(
+                    self._serve(socket.socket(fileno=descriptor), spoke=said == SPOKE)
+                )
                 self._arriving.add(task)
                 task.add_done_callback(self._arriving.discard)
 
-    async def _serve(self, connection: socket.socket) -> None:
+    async def _serve(self, connection: socket.socket, *, spoke: bool) -> None:
         connection.setblocking(False)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._connect, connection)
+            connect = functools.partial(self._protocol_of(connection), spoke=spoke)
+            await asyncio.get_running_loop().connect_accepted_socket(connect, connection)
         except OSError as error:  # its client went meanwhile
             log.info("handover.lost", reason=str(error))
             with suppress(OSError):

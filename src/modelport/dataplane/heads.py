@@ -30,7 +30,9 @@ OWN_FIELDS = (
 SINGLE_FIELDS = frozenset({"host", "content-type", "authorization"})
 CHUNKED = -1
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
-TARGET = re.compile(rb"/[\x21-\x7e]*")
+TARGET = re.compile(
+    rb"(?:[hH][tT][tT][pP][sS]?://(?P<host>[^/?#\x00-\x20\x7f-\xff]+))?(?P<path>/[\x21-\x7e]*)|\*"
+)
 REQUEST_LINE = re.compile(rb"(?:\r\n)*[A-Z-]{1,20} [^ \r\n]+ HTTP/[0-9]\.[0-9]\r\n")
 METHOD_LINE = re.compile(rb"[A-Z]{1,20} /")
 
@@ -54,7 +56,7 @@ class RequestHead:
 
     Args:
         method: As sent, upper case.
-        path: Of the target, without the query, as sent.
+        path: Of the target, without the query, as sent; `*` where the whole server is meant.
         headers: Those that somebody wants, names in lower case; values of repeated ones joined by commas.
             Without the ones below.
         length: Bytes of the body; `CHUNKED` when it says so itself.
@@ -106,6 +108,10 @@ class HeadReader:
         self.seen = 0  # bytes fed
         self._parser = httptools.HttpRequestParser(self)
 
+    def close(self) -> None:
+        """Let go of the parser, which holds this: a cycle for each head would be work for the collector."""
+        del self._parser
+
     def on_url(self, part: bytes) -> None:
         """Take a piece of the request target."""
         self.target += part
@@ -131,7 +137,7 @@ class HeadReader:
             pass  # an offer that we do not take
         except httptools.HttpParserInvalidMethodError:
             if METHOD_LINE.match(data):
-                raise Malformed(405, "this method is not known here") from None
+                raise Malformed(501, "this method is not known here") from None
             raise Malformed(400, "the request line has no method") from None
         except (httptools.HttpParserCallbackError, httptools.HttpParserError) as error:
             if isinstance(error.__context__, Malformed):
@@ -152,19 +158,22 @@ class HeadReader:
         version = self._parser.get_http_version()
         if version not in ("1.0", "1.1"):
             raise Malformed(505, "only HTTP/1.1 is spoken here")
-        if not TARGET.fullmatch(self.target):
-            raise Malformed(400, "the request target is no path")
+        method = self._parser.get_method().decode("ascii")
         headers = self._headers(wanted)
+        path = _path(self.target, method, headers["host"])
         connection = headers.pop("connection", "").lower()
+        expected = headers.pop("expect", "").lower()
+        if expected not in ("", "100-continue"):
+            raise Malformed(417, "nothing but 100-continue is met here")
         return RequestHead(
-            self._parser.get_method().decode("ascii"),
-            self.target.decode("ascii").partition("?")[0],
+            method,
+            path,
             headers,
             length=_length(
                 headers.pop("transfer-encoding", None), headers.pop("content-length", None), version
             ),
             keep_alive=version == "1.1" and "close" not in connection,
-            expects_continue=headers.pop("expect", "").lower() == "100-continue",
+            expects_continue=expected != "" and version == "1.1",
             authorization=headers.pop("authorization", None),
         )
 
@@ -198,10 +207,29 @@ def read_head(block: bytes, wanted: Wanted) -> RequestHead:
         Malformed: It is no proper head.
     """
     reader = HeadReader()
-    reader.feed(block)
-    if not REQUEST_LINE.match(block):  # llhttp lets more than one space pass
-        raise Malformed(400, "the request line is malformed")
-    return reader.head(wanted)
+    try:
+        reader.feed(block)
+        if not REQUEST_LINE.match(block):  # llhttp lets more than one space pass
+            raise Malformed(400, "the request line is malformed")
+        return reader.head(wanted)
+    finally:
+        reader.close()
+
+
+def _path(target: bytes, method: str, host: str) -> str:
+    """Return the path of a request target.
+
+    RFC 9112 section 3.2.2 lets a server ignore Host where the target names one. A request in which the two
+    differ is refused instead: whoever looked at the other one before us saw another request.
+    """
+    match = TARGET.fullmatch(target)
+    if match is None or (match["path"] is None and method != "OPTIONS"):
+        raise Malformed(400, "the request target is no path")
+    if match["path"] is None:
+        return "*"
+    if match["host"] is not None and match["host"].decode("latin-1").lower() != host.lower():
+        raise Malformed(400, "the request target and Host name different hosts")
+    return match["path"].decode("ascii").partition("?")[0]
 
 
 def _length(coding: str | None, length: str | None, version: str) -> int:

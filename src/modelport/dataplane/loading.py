@@ -345,6 +345,8 @@ class Models:
             why=why,
             bytes=size,
             call_us=round(costs.seconds(1) * 1e6, 1),
+            executor=model.executor,
+            because=model.why,
         )
         self.on_settled(handle)
         if why == "room" and batcher.idle and self._bytes > self._bytes_max:

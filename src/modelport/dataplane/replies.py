@@ -54,9 +54,19 @@ def build(status: int, body: bytes, content_type: str = JSON, headers: Sequence[
     ).encode("latin-1") + body
 
 
-def with_close(reply: bytes) -> bytes:
-    """Return the reply with the announcement that the connection ends after it."""
-    return reply.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+def with_header(reply: bytes, name: str, value: str) -> bytes:
+    """Return the reply with one more header."""
+    return reply.replace(b"\r\n", f"\r\n{name}: {value}\r\n".encode("latin-1"), 1)
+
+
+def without_body(reply: bytes) -> bytes:
+    """Return what HEAD is answered with; more, and the client would take it for the next reply."""
+    return reply[: reply.index(b"\r\n\r\n") + 4]
+
+
+def status_in(reply: bytes) -> int:
+    """Return the status of a whole reply."""
+    return int(reply[9:12])
 
 
 def describe(error: ModelportError) -> str:

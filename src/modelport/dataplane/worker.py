@@ -11,6 +11,8 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,9 +25,11 @@ from modelport.dataplane.capture import Capture
 from modelport.dataplane.cold import ColdRequests
 from modelport.dataplane.config import WorkerConfig
 from modelport.dataplane.costs import Costs, measure_costs
+from modelport.dataplane.descriptors import make_room
 from modelport.dataplane.door import Door
 from modelport.dataplane.feed_client import FeedClient
 from modelport.dataplane.flights import Flight
+from modelport.dataplane.http import Connection
 from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
 from modelport.dataplane.memory import budget_for_models, machine_bytes, resident_bytes
@@ -34,7 +38,7 @@ from modelport.dataplane.protocols.invocations import Invocations
 from modelport.dataplane.protocols.kserve_v1 import KServeV1
 from modelport.dataplane.protocols.open_inference import OpenInference
 from modelport.dataplane.replies import build, plain_error
-from modelport.dataplane.server import Server
+from modelport.dataplane.server import Plans, Server
 from modelport.dataplane.serving import Serving
 from modelport.dataplane.suspects import Suspects
 from modelport.dataplane.threads import any_at_work
@@ -48,7 +52,7 @@ from modelport.telemetry import metrics, prometheus
 from modelport.telemetry.logs import configure_logs
 from modelport.telemetry.slots import MetricSlot, read_totals, retire_dead
 
-BACKLOG = 1024
+BACKLOG = 4096
 FLUSH_S = 1.0
 DRAIN_POLL_S = 0.01
 SHARE_S = 0.5
@@ -161,13 +165,22 @@ class Worker:
             self._invoker.handle,
             allowed_hosts=config.allowed_hosts,
             authenticate=config.authenticate,
+            count_refused=self._count_refused,
+        )
+        head_bytes_max = settings.header_bytes_max
+        self._plans = Plans(door.plan_for, door.wanted, head_bytes_max)
+        self._local_plans = Plans(door.plan_for_local, door.wanted, head_bytes_max)
+        self.server = Server(
+            replace(settings, connections_max=make_room(settings.connections_max)),
+            clock,
+            loop,
+            count_refused=self._count_refused,
+            count_cut=self._count_cut,
+            handover=config.handover,
         )
         self._suspects = Suspects(layout.suspects, layout.flights, clock)
         self._flight = self._new_flight()
         self._watchdog = Watchdog(loop, settings.hang_timeout_s)
-        self.server = Server(
-            settings, door.plan_for, door.wanted, clock, loop, self._count_refused, config.handover
-        )
 
     def stop(self) -> None:
         """Begin to drain; `run` returns when it is done."""
@@ -196,12 +209,7 @@ class Worker:
         log.info("worker.stopped", index=self._config.index)
 
     async def _serve(self, sockets: Sequence[socket.socket], on_ready: Callable[[], None]) -> None:
-        servers = []
-        for one in sockets:
-            one.setblocking(False)
-            servers.append(
-                await self._loop.create_server(self.server.connect, sock=one.dup(), backlog=BACKLOG)
-            )
+        servers = [await self._listen(one) for one in sockets]
         tasks = [
             asyncio.create_task(self.feed.run()),
             asyncio.create_task(self._flush()),
@@ -210,13 +218,24 @@ class Worker:
         ]
         self._watchdog.start()
         if self._config.handover is not None:
-            self._config.handover.start(self._loop, self.server.connect)
+            self._config.handover.start(self._loop, self._protocol_of)
         on_ready()
         log.info("worker.ready", index=self._config.index, revision=self.serving.revision)
         await self._stopping.wait()
         await self._drain(servers)
         for task in tasks:
             await _end(task)
+
+    async def _listen(self, one: socket.socket) -> asyncio.Server:
+        """Accept on a socket: one connection in each turn of the loop, so that a burst holds nobody up."""
+        one.setblocking(False)
+        listen = self._loop.create_unix_server if one.family is socket.AF_UNIX else self._loop.create_server
+        return await listen(self._protocol_of(one), sock=one.dup(), backlog=BACKLOG)
+
+    def _protocol_of(self, one: socket.socket) -> Callable[..., Connection]:
+        """Return what makes the protocol of a connection, by where it came in."""
+        plans = self._local_plans if one.family is socket.AF_UNIX else self._plans
+        return partial(self.server.connect, plans)
 
     async def _drain(self, servers: list[asyncio.Server]) -> None:
         """Take no connection any more and give those there are to other workers.
@@ -264,7 +283,7 @@ class Worker:
         self._models.set_gauges()
 
     def _load(self, digest: str, costs: Costs | None) -> tuple[LoadedModel, Costs]:
-        model = LoadedModel.load(self._artifacts, digest)
+        model = LoadedModel.load(self._artifacts, digest, self._config.settings.kernels)
         model.warm_up()
         if costs is not None:  # it was here before
             model.batch_difference = self._differences.get(digest, model.batch_difference)
@@ -302,6 +321,9 @@ class Worker:
 
     def _count_refused(self, status: int) -> None:
         self._slot.series(metrics.HTTP_REFUSED, str(status)).add()
+
+    def _count_cut(self, reason: str) -> None:
+        self._slot.series(metrics.CONNECTIONS_CUT, reason).add()
 
     def _show_ready(self) -> bytes:
         if self.server.draining:

@@ -36,12 +36,12 @@ class Spread:
 
     def write(self, graph: Graph, raw: str) -> str:
         """Return the columns, float64 `[N, W]`, of finite sums `[N, K]`."""
-        matrix = graph.constant(self.matrix)
         if self.offset.any():
-            return graph.add("Gemm", raw, matrix, graph.constant(self.offset))
+            pads = graph.constant([0, 0, 0, 1], np.int64)
+            return graph.add("Pad", raw, pads, graph.constant(np.float64(-np.inf)))
         if np.array_equal(self.matrix, np.eye(len(self.matrix))):
             return raw
-        return graph.add("MatMul", raw, matrix)
+        return graph.add("MatMul", raw, graph.constant(self.matrix))
 
 
 def unchanged(count: int) -> Spread:

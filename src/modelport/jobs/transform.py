@@ -54,6 +54,7 @@ def run(
     stop: Flag | None = None,
     memory_bytes: int = MEMORY_BYTES,
     threads: int | None = None,
+    kernels: Path | None = None,
 ) -> JobResult:
     """Score what the work names; go on where an earlier run of the same folder was cut off.
 
@@ -65,13 +66,14 @@ def run(
         stop: Set on SIGTERM.
         memory_bytes: What rows in flight may take, about.
         threads: Scoring threads; None: one for each core this process may use.
+        kernels: Folder of compiled kernels; None: ONNX Runtime executes the model.
 
     Returns:
         Completed; Failed with the reason; or Stopped when it was asked to (the folder can be run again).
     """
     job = _Transform(work, folder, artifacts, clock, StopRequest(folder, clock, stop))
     try:
-        return job.run(memory_bytes, threads or _cores())
+        return job.run(memory_bytes, threads or _cores(), kernels)
     except _StopAsked:
         result = job.result("Stopped")
     except ModelportError as error:
@@ -108,8 +110,8 @@ class _Transform:
         self._tally: Tally | None = None
         self._failed = 0
 
-    def run(self, memory_bytes: int, count: int) -> JobResult:
-        loading = _Loading(self._artifacts, self._work.digest)
+    def run(self, memory_bytes: int, count: int, kernels: Path | None) -> JobResult:
+        loading = _Loading(self._artifacts, self._work.digest, kernels)
         signature = _read_signature(self._artifacts, self._work.digest)
         self._file.write(Progress(phase="planning"))
         # Arrow's own pools keep 40 MB of freed memory for reuse; read when Arrow is first imported
@@ -279,10 +281,12 @@ class _Loading:
     import modules which need each other can be handed unfinished ones.
     """
 
-    def __init__(self, artifacts: LocalArtifacts, digest: str) -> None:
+    def __init__(self, artifacts: LocalArtifacts, digest: str, kernels: Path | None) -> None:
         self._model: LoadedModel | None = None
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._load, args=(artifacts, digest), name="model-loader")
+        self._thread = threading.Thread(
+            target=self._load, args=(artifacts, digest, kernels), name="model-loader"
+        )
         self._thread.start()
 
     def wait(self) -> LoadedModel:
@@ -296,9 +300,9 @@ class _Loading:
             raise self._error or ModelportError("the model was not loaded")
         return self._model
 
-    def _load(self, artifacts: LocalArtifacts, digest: str) -> None:
+    def _load(self, artifacts: LocalArtifacts, digest: str, kernels: Path | None) -> None:
         try:
-            self._model = LoadedModel.load(artifacts, digest)
+            self._model = LoadedModel.load(artifacts, digest, kernels)
         except Exception as error:  # noqa: BLE001 - raised to whoever waits
             self._error = error
 

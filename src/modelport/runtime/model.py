@@ -15,13 +15,14 @@ from modelport.domain.signature import Signature, Task
 from modelport.runtime import invariance
 from modelport.runtime.cells import Cell, cells_of
 from modelport.runtime.outputs import Outputs
-from modelport.runtime.session import Session, Stop
+from modelport.runtime.session import Run, Session, Stop
 from modelport.wire import manifest as bundle
 from modelport.wire.signature import decode_signature
 
 if TYPE_CHECKING:
     from modelport.runtime.codecs import Codecs, Decoder, Encoder, Unpacking
 
+ONNX_RUNTIME = "onnxruntime"
 LABEL = "label"
 PROBABILITIES = "probabilities"
 PREDICTIONS = "predictions"
@@ -64,15 +65,19 @@ class LoadedModel:
         self._names = _outputs_of(signature)
         self._check_graph()
         self._classifies = signature.output.task is Task.CLASSIFICATION
-        self._run = self._session.run
+        self._run: Run = self._session.run
+
+        self.executor = ONNX_RUNTIME
+        self.why = ""
 
     @classmethod
-    def load(cls, artifacts: Artifacts, digest: str) -> Self:
-        """Load a stored model.
+    def load(cls, artifacts: Artifacts, digest: str, kernels: Path | None = None) -> Self:
+        """Load a stored model, and decide what executes it.
 
         Args:
             artifacts: The artifact store.
             digest: SHA-256 of the manifest.
+            kernels: Folder of compiled kernels (`runtime/trees`); None: ONNX Runtime executes it.
 
         Raises:
             NotFound: The store lacks the manifest or a file of it.
@@ -81,12 +86,32 @@ class LoadedModel:
         """
         manifest = bundle.decode_manifest(artifacts.read(digest))
         signature = decode_signature(artifacts.read(manifest.files[bundle.SIGNATURE]))
-        return cls(
-            signature,
-            artifacts.path(manifest.files[bundle.SERVING_GRAPH]),
-            digest=digest,
-            batch_difference=manifest.batch_difference,
-        )
+        graph = artifacts.path(manifest.files[bundle.SERVING_GRAPH])
+        model = cls(signature, graph, digest=digest, batch_difference=manifest.batch_difference)
+        if kernels is not None:
+            model.speed_up(graph, kernels)
+        return model
+
+    def speed_up(self, graph: Path | bytes, kernels: Path) -> None:
+        """Let the kernel for trees answer, where it gives the same bits and is faster.
+
+        Args:
+            graph: The serving graph, as it was loaded.
+            kernels: Folder of compiled kernels.
+        """
+        from modelport.runtime.trees.choosing import choose, read_if_trees
+        from modelport.runtime.trees.machine_code import Unusable, load_code
+
+        content = graph if isinstance(graph, bytes) else read_if_trees(graph)
+        if content is None:
+            return
+        try:
+            predict = load_code(kernels)
+        except Unusable as error:
+            self.why = str(error)
+            return
+        choice = choose(self._session, content, self._names, self.signature, predict)
+        self._run, self.executor, self.why = choice.run, choice.executor, choice.why
 
     @property
     def features(self) -> int:

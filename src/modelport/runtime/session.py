@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,21 @@ class Stop:
         """Let the call that was given this fail."""
         self.options.terminate = True
 
+    @property
+    def asked(self) -> bool:
+        """Return whether the call is to end."""
+        return bool(self.options.terminate)
+
+
+class Run(Protocol):
+    """What an executor is to a model."""
+
+    def __call__(
+        self, names: Sequence[str], matrix: NDArray[np.float64], stop: Stop | None = None
+    ) -> list[NDArray[Any]]:
+        """Return one array for each name; see `Session.run`."""
+        ...
+
 
 class Session:
     """A serving graph in memory.
@@ -44,13 +59,14 @@ class Session:
 
     Args:
         graph: The `.onnx` file, or its bytes.
+        takes: Name of its input.
 
     Raises:
         InvalidInput: The bytes are no graph that ONNX Runtime can run, or its input is not one
             float64 matrix.
     """
 
-    def __init__(self, graph: Path | bytes) -> None:
+    def __init__(self, graph: Path | bytes, takes: str = MATRIX) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -72,9 +88,10 @@ class Session:
                 f"ONNX Runtime cannot load the serving graph: {_first_line(error)}",
                 hint="register the model again with this version of modelport",
             ) from error
-        self.features = _matrix_width(session.get_inputs())
+        self.features = _matrix_width(session.get_inputs(), takes)
         self.outputs: dict[str, str] = {output.name: output.type for output in session.get_outputs()}
         self._session = session
+        self._takes = takes
         self._raw: RawRun = _raw_run(session)
 
     def run(
@@ -90,7 +107,7 @@ class Session:
         Returns:
             One array per name.
         """
-        return self._raw(names, {MATRIX: matrix}, None if stop is None else stop.options)
+        return self._raw(names, {self._takes: matrix}, None if stop is None else stop.options)
 
 
 def _raw_run(session: Any) -> RawRun:
@@ -102,14 +119,14 @@ def _raw_run(session: Any) -> RawRun:
     return cast("RawRun", raw if callable(raw) else session.run)
 
 
-def _matrix_width(inputs: Sequence[Any]) -> int:
+def _matrix_width(inputs: Sequence[Any], takes: str) -> int:
     found = ", ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
-    if len(inputs) == 1 and inputs[0].name == MATRIX and inputs[0].type == "tensor(double)":
+    if len(inputs) == 1 and inputs[0].name == takes and inputs[0].type == "tensor(double)":
         shape = inputs[0].shape
         if len(shape) == 2 and isinstance(shape[1], int):
             return shape[1]
     raise InvalidInput(
-        f"the serving graph takes ({found}), expected one input {MATRIX!r}: tensor(double) [N, features]",
+        f"the serving graph takes ({found}), expected one input {takes!r}: tensor(double) [N, features]",
         hint="register the model again",
     )
 

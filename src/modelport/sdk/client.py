@@ -95,6 +95,11 @@ class Client:
         """Return the inference URL."""
         return self.inference.url
 
+    @property
+    def credentials(self) -> list[tuple[str, str]]:
+        """Return the headers that tell who asks; none without a token."""
+        return [("Authorization", f"Bearer {self._token}")] if self._token else []
+
     def close(self) -> None:
         """Close the connections."""
         self.control.close()

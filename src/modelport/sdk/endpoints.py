@@ -13,6 +13,8 @@ from modelport.sdk.waiting import wait_for
 
 if TYPE_CHECKING:
     from modelport.domain.signature import Signature
+    from modelport.evaluation.capacity import LoadPoint
+    from modelport.sdk.benching import BenchReport
     from modelport.sdk.replies import Answer, Reply
     from modelport.sdk.versions import ModelVersion
 
@@ -171,6 +173,41 @@ class Endpoint(Described):
             variant=response.headers.get("x-amzn-invoked-production-variant", ""),
             model_version=response.headers.get("x-modelport-model-version", ""),
         )
+
+    def bench(
+        self,
+        data: Any = None,
+        *,
+        rows: int = 1,
+        target: float | None = None,
+        p99_ms: float | None = None,
+        seconds: float = 3.0,
+        on_point: Callable[[LoadPoint], None] = lambda _: None,
+    ) -> BenchReport:
+        """Measure how much it bears: latency at rising loads, and where it stops keeping up.
+
+        Requests leave when they are due, whether or not earlier ones were answered, and latencies count from
+        then. It is real load: the endpoint serves others worse meanwhile, and captures what it captures.
+
+        Args:
+            data: Rows to send, as for `predict`; None: made up from the signature.
+            rows: In each request.
+            target: Requests per second it is to carry; tells how many workers that takes.
+            p99_ms: Goal for the 99th percentile of latency in milliseconds; None: three times that of the
+                lowest load, and 5 ms.
+            seconds: Of each load.
+            on_point: Called with each load's figures, for progress.
+
+        Returns:
+            A `BenchReport`: points, knee, recommendation.
+
+        Raises:
+            InvalidInput: A row does not fit the model's signature.
+            Unreachable: It cannot be asked any more.
+        """
+        from modelport.sdk.benching import bench
+
+        return bench(self, data, rows=rows, target=target, p99_ms=p99_ms, seconds=seconds, on_point=on_point)
 
     def feedback(self, ids: str | Iterable[str], labels: Iterable[Any]) -> dict[str, int]:
         """Tell what the right answers were.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import socket
+from pathlib import Path
 
 from modelport.domain.errors import Conflict, InvalidInput
+from modelport.wire import sockets
 
 BACKLOG = 4096
 PORT_MAX = 65535
@@ -43,6 +45,21 @@ def bind_listener(host: str, port: int, *, setting: str) -> socket.socket:
         raise InvalidInput(f"cannot listen on {host} port {port}: {error}") from error
     listener.setblocking(False)
     return listener
+
+
+def bind_local(path: Path) -> socket.socket:
+    """Return a non-blocking listening Unix socket that this user alone can reach.
+
+    Args:
+        path: Where, in a folder of this user alone.
+
+    Raises:
+        InvalidInput: It cannot be made there.
+    """
+    try:
+        return sockets.listen(path, backlog=BACKLOG)
+    except OSError as error:
+        raise InvalidInput(f"cannot listen at {path}: {error}") from error
 
 
 def listener_url(listener: socket.socket) -> str:

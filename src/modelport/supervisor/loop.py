@@ -19,6 +19,7 @@ from modelport.supervisor.upgrade import Upgrade
 from modelport.supervisor.upgrading import UPGRADE_SIGNAL, Succession, Upgrading
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ENDED_WELL = "exit 0"
 HOPELESS = ("exit 2", "exit 4")
 """Ends before the first ready that trying again cannot change: a wrong setting, a refusal."""
 
@@ -106,7 +107,7 @@ class Supervisor:
         if self._stops_asked:
             return False
         changed = False
-        for line in self._lines:
+        for line in list(self._lines):
             if line.state is ProcessState.WAITING and line.due <= self._clock.monotonic():
                 changed = True
                 line.ready_at = None
@@ -168,6 +169,11 @@ class Supervisor:
             self._bring_back(line, how)
 
     def _bring_back(self, line: Line, how: str) -> None:
+        if line.spec.once:
+            self._lines.remove(line)
+            if how != ENDED_WELL:
+                self._hooks.say(f"{line.spec.name} failed ({how}): {last_words(line.spec)}")
+            return
         line.last_exit = how
         now = self._clock.monotonic()
         was_ready = line.ready_at is not None
@@ -222,7 +228,8 @@ class Supervisor:
         self._hooks.publish([view for line in self._lines for view in line.views()], self._upgrading.upgrade)
 
     def _announce(self) -> None:
-        if not self._announced and not self._stops_asked and all(line.ever_ready for line in self._lines):
+        ready = all(line.ever_ready or line.spec.once for line in self._lines)
+        if ready and not self._announced and not self._stops_asked:
             self._announced = True
             self._hooks.ready()
 

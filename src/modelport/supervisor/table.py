@@ -55,6 +55,7 @@ class ProcessSpec:
         log: File for its standard output and error.
         restart: When it comes back.
         overlaps: In an upgrade its successor runs beside it until that one is ready; else it ends first.
+        once: It does one thing and ends; the others are ready without it, and it does not come back.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ProcessSpec:
     log: Path = Path("/dev/null")
     restart: RestartPolicy = RestartPolicy()
     overlaps: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

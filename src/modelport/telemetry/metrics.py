@@ -76,6 +76,7 @@ CAPTURED = "modelport_captured_total"
 CAPTURE_DROPPED = "modelport_capture_dropped_total"
 SHADOW_DROPPED = "modelport_shadow_dropped_total"
 HTTP_REFUSED = "modelport_http_refused_total"
+CONNECTIONS_CUT = "modelport_connections_cut_total"
 RSS = "modelport_worker_rss_bytes"
 CONNECTIONS = "modelport_connections"
 MODELS = "modelport_models_in_memory"
@@ -110,6 +111,11 @@ METRICS: dict[str, Metric] = {
         Kind.COUNTER, "Copies for a shadow variant that were not asked.", ("endpoint", "variant")
     ),
     HTTP_REFUSED: Metric(Kind.COUNTER, "Requests refused before they reached an endpoint.", ("code",)),
+    CONNECTIONS_CUT: Metric(
+        Kind.COUNTER,
+        "Connections ended without a reply: silent, slow_reader, or crowded.",
+        ("reason",),
+    ),
     RSS: Metric(Kind.GAUGE, "Resident memory of one worker.", ("worker",)),
     CONNECTIONS: Metric(Kind.GAUGE, "Open connections."),
     MODELS: Metric(Kind.GAUGE, "Models in memory, of all workers."),

@@ -20,6 +20,7 @@ import mmap
 import os
 import struct
 import time
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,8 @@ from modelport.telemetry.metrics import METRICS, Kind, Metric
 
 MAGIC = b"mpslot01"
 HEADER = struct.Struct("<8sQQ")  # magic, sequence, series
+WORD_BYTES = 8
+SEQUENCE_WORD, SERIES_WORD = 1, 2
 HEADER_BYTES = 64
 IDENTITY_BYTES = 320
 VALUES = 48
@@ -91,6 +94,7 @@ class MetricSlot:
             fcntl.flock(self._file, fcntl.LOCK_EX)
         os.ftruncate(self._file.fileno(), HEADER_BYTES + SERIES_MAX * RECORD_BYTES)  # sparse
         self._map = mmap.mmap(self._file.fileno(), 0)
+        self._words = memoryview(self._map).cast("Q")  # stores a number whole; `pack_into` clears it first
         self._sequence = 0
         HEADER.pack_into(self._map, 0, MAGIC, 0, 0)
 
@@ -116,7 +120,7 @@ class MetricSlot:
         written = self._written
         known = len(written)
         self._sequence += 1
-        HEADER.pack_into(self._map, 0, MAGIC, self._sequence, known)
+        self._words[SEQUENCE_WORD] = self._sequence
         for number, (key, one) in enumerate(series):
             values = one.values
             if number < known and values == written[number]:
@@ -129,13 +133,16 @@ class MetricSlot:
                 written.append(copy)
                 identity = _identity(key)
                 self._map[at : at + len(identity)] = identity
-            struct.pack_into(f"<{len(copy)}Q", self._map, at + IDENTITY_BYTES, *copy)
+            first = (at + IDENTITY_BYTES) // WORD_BYTES
+            self._words[first : first + len(copy)] = memoryview(array("Q", copy))
+        self._words[SERIES_WORD] = len(written)
         self._sequence += 1
-        HEADER.pack_into(self._map, 0, MAGIC, self._sequence, len(written))
+        self._words[SEQUENCE_WORD] = self._sequence
 
     def close(self) -> None:
         """Copy the numbers a last time and let go of the file; it stays until it is retired."""
         self.flush()
+        self._words.release()
         self._map.close()
         self._file.close()
 

@@ -17,7 +17,7 @@ def test_exit_codes_are_those_of_the_command_line() -> None:
     assert {kind: CODES[kind] for kind in EXIT_CODES} == EXIT_CODES
 
 
-@pytest.mark.parametrize("kind", ["supervisor", "control", "inference", "job", "canary"])
+@pytest.mark.parametrize("kind", ["supervisor", "control", "inference", "job", "canary", "kernel"])
 def test_each_kind_of_process_can_run(kind: str) -> None:
     assert callable(importlib.import_module(f"modelport.bootstrap.{kind}").run)
     assert subprocess.run([*program(kind), "--help"], check=False, capture_output=True).returncode == 0

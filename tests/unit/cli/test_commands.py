@@ -62,6 +62,13 @@ def test_every_command_helps_with_an_example(modelport, name):
     assert "Example:" in helped.out
 
 
+@pytest.mark.parametrize("name", [name for names in MODULES.values() for name in names])
+def test_a_function_takes_what_its_command_declares(name):
+    command = load(name)
+    declared = [parameter.name for parameter in command.params]
+    assert declared == list(inspect.signature(command.callback).parameters)
+
+
 @pytest.mark.parametrize(
     ("arguments", "loaded"),
     [

@@ -248,6 +248,29 @@ def test_work_for_a_client_that_went_is_dropped():
     run(story)
 
 
+def test_the_books_on_a_client_that_went_are_closed_at_once():
+    async def story():
+        gate = threading.Event()
+        model = Model(gate)
+        desk = Desk(model, SLOW)
+        begun = desk.submit(b"1")
+        await asyncio.sleep(0.01)
+        waiting = [desk.submit(b"2"), desk.submit(b"3")]
+        for exchange in (begun, waiting[0]):
+            exchange.answered = None
+            exchange.drop(exchange)
+        assert list(desk.finished) == [begun, waiting[0]]  # while the model is still at it
+        gate.set()
+        await desk.wait(3)
+        assert [rows for rows, _ in model.calls] == [1, 1]
+        assert desk.finished[waiting[1]] == b"[6.0]"
+        for exchange in (begun, *waiting):
+            exchange.drop(exchange)  # too late, and no harm
+        assert len(desk.finished) == 3
+
+    run(story)
+
+
 def test_a_call_that_nobody_waits_for_is_told_to_stop_and_then_given_up(monkeypatch):
     monkeypatch.setattr("modelport.dataplane.batching.STUCK_S", 0.05)
 

@@ -1,5 +1,8 @@
 """A head that is unclear is refused, never guessed."""
 
+import gc
+from contextlib import suppress
+
 import pytest
 
 from modelport.dataplane.heads import CHUNKED, FIELDS_MAX, HeadReader, Malformed, want
@@ -35,8 +38,34 @@ def test_an_offer_to_upgrade_is_not_taken():
     assert read_head(head(b"Host: a", b"Connection: Upgrade", b"Upgrade: websocket")).length == 0
 
 
-def test_http_1_0_does_not_stay():
-    assert not read_head(head(b"Host: a", line=b"GET / HTTP/1.0\r\n")).keep_alive
+def test_http_1_0_does_not_stay_and_is_sent_no_interim_reply():
+    found = read_head(head(b"Host: a", b"Expect: 100-continue", line=b"GET / HTTP/1.0\r\n"))
+    assert (found.keep_alive, found.expects_continue) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (b"GET http://a:1/x?y HTTP/1.1\r\n", "/x"),
+        (b"GET HTTPS://A:1/ HTTP/1.1\r\n", "/"),
+        (b"OPTIONS * HTTP/1.1\r\n", "*"),
+    ],
+)
+def test_targets_that_name_a_host_or_the_whole_server(line, path):
+    assert read_head(head(b"Host: a:1", line=line)).path == path
+
+
+def test_heads_leave_no_work_for_the_collector():
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            read_head(head(b"Host: a"))
+            with suppress(Malformed):
+                read_head(head(b"Host: a", b"Host: b"))
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +97,10 @@ def test_http_1_0_does_not_stay():
         (b"POST / HTTP/1.1\nHost: a\n\n", 400),
         (b"POST / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400),
         (head(b"Host: a", line=b"GET http://other/x HTTP/1.1\r\n"), 400),
-        (head(b"Host: a", line=b"OPTIONS * HTTP/1.1\r\n"), 400),
+        (head(b"Host: a", line=b"GET * HTTP/1.1\r\n"), 400),
+        (head(b"Host: a", line=b"GET ftp://a/x HTTP/1.1\r\n"), 400),
+        (head(b"Host: a", line=b"GET http://a HTTP/1.1\r\n"), 400),
+        (head(b"Host: a", b"Expect: 200-ok"), 417),
         (head(b"Host: a", line=b"CONNECT a:80 HTTP/1.1\r\n"), 400),
         (head(b"Host: a", line=b"GET /\xc3\xa9 HTTP/1.1\r\n"), 400),
         (head(b"Host: a", line=b"GET /\x00 HTTP/1.1\r\n"), 400),
@@ -76,7 +108,7 @@ def test_http_1_0_does_not_stay():
         (head(b"Host: a", line=b"get / HTTP/1.1\r\n"), 400),
         (head(b"Host: a", line=b"GET / HTTP/2.0\r\n"), 505),
         (head(b"Host: a", line=b"GET / HTTP/0.9\r\n"), 505),
-        (head(b"Host: a", line=b"FETCH / HTTP/1.1\r\n"), 405),
+        (head(b"Host: a", line=b"FETCH / HTTP/1.1\r\n"), 501),
         (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400),
         (head(b"Host: a", *[b"X-%d: 1" % number for number in range(FIELDS_MAX)]), 431),
     ],

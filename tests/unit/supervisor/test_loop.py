@@ -31,7 +31,7 @@ folder = Path(sys.argv[1])
 programs = json.loads(sys.argv[2])
 specs = [
     ProcessSpec(name, (sys.executable, "-S", "-c", program), log=folder / f"{name}.log",
-                restart=RestartPolicy(first_delay_s=0.02, delay_max_s=0.1))
+                restart=RestartPolicy(first_delay_s=0.02, delay_max_s=0.1), once=name.startswith("once"))
     for name, program in programs.items()
 ]
 
@@ -123,6 +123,17 @@ def test_ready_means_all_are_ready_and_a_killed_one_comes_back(start: Callable[.
     assert running.pid("a") != first
     assert running.table()["a"]["last_exit"] == "killed by SIGKILL"
     assert running.table()["b"]["restarts"] == 0
+
+
+def test_what_is_done_once_leaves_the_table_and_nobody_waits_for_it(start: Callable[..., Running]) -> None:
+    running = start({"a": POLITE, "once-well": "import time; time.sleep(0.3)", "once-badly": SICKLY})
+    running.wait_ready()
+    wait_for(lambda: set(running.table()) == {"a"})
+    assert running.table()["a"]["restarts"] == 0
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(10) == 0
+    assert running.process.stdout is not None
+    assert running.process.stdout.read().splitlines() == ["once-badly failed (exit 1): no such database"]
 
 
 def test_term_ends_everything_and_force_ends_the_stubborn(start: Callable[..., Running]) -> None:

@@ -110,6 +110,48 @@ def test_a_reader_never_sees_half_a_copy(tmp_path):
     slot.close()
 
 
+def test_what_did_not_change_is_copied_once_and_stays(tmp_path):
+    slot = MetricSlot(tmp_path, "a")
+    for turn in range(1, 4):
+        slot.series(metrics.CAPTURED, f"e{turn}", "v").add(turn)
+        slot.series(metrics.CAPTURED, "e1", "v").add()
+        slot.flush()
+        totals = read_totals(tmp_path)
+        found = {key[1][0]: values for key, values in totals.items() if key[0] == metrics.CAPTURED}
+        assert found == {
+            f"e{number}": [number + (turn if number == 1 else 0)] for number in range(1, turn + 1)
+        }
+    slot.close()
+
+
+COUNTS = """
+import sys
+from pathlib import Path
+from modelport.telemetry.slots import MetricSlot
+slot = MetricSlot(Path(sys.argv[1]), "a")
+series = slot.series("modelport_captured_total", "e", "v")
+series.add(1000)
+slot.flush()
+print("counts", flush=True)
+while True:
+    series.add()
+    slot.flush()
+"""
+
+
+def test_no_total_goes_back_while_another_process_counts(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", COUNTS, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"counts\n"
+        last = 0
+        for _ in range(3000):
+            now = read_totals(tmp_path)[metrics.CAPTURED, ("e", "v")][0]
+            assert now >= last
+            last = now
+        process.kill()
+        process.wait()
+        assert read_totals(tmp_path)[metrics.CAPTURED, ("e", "v")][0] >= last
+
+
 def test_more_label_values_than_a_slot_holds_share_one_series(tmp_path):
     slot = MetricSlot(tmp_path, "a")
     for number in range(SERIES_MAX + 50):

@@ -61,6 +61,7 @@ class PlatformStatus:
         version: Of modelport.
         control_url: Where wishes go.
         inference_url: Where predictions come from.
+        inference_socket: Path of the Unix socket where they come from too.
         processes: The supervisor's table, as it wrote it.
         workers: The workers that are connected.
         workers_expected: How many there should be.
@@ -72,6 +73,7 @@ class PlatformStatus:
     version: str
     control_url: str | None
     inference_url: str | None
+    inference_socket: str | None
     processes: Any
     workers: tuple[WorkerView, ...]
     workers_expected: int
@@ -113,6 +115,7 @@ class Status:
             version=__version__,
             control_url=urls.get("control_url"),
             inference_url=urls.get("inference_url"),
+            inference_socket=urls.get("inference_socket"),
             processes=_read_json(self._layout.processes_file),
             workers=tuple(self._workers()),
             workers_expected=self._workers_expected,

@@ -41,6 +41,12 @@ def plain_block(schema: Schema, table: NDArray[Any]) -> Rows:
     return Rows(matrix.data.cast("B") if matrix.size else b"", len(matrix))
 
 
+def fits(schema: Schema, data: memoryview) -> bool:
+    """Return whether finite float64 numbers, as bytes, lie within the bounds of a plain schema."""
+    cell = schema.cells[0]
+    return not cell.bounded or cell.from_array(np.frombuffer(data, FLOAT64))[1] is None
+
+
 def numbers(cell: Cell, column: NDArray[Any], row: int | None = None) -> NDArray[np.float64]:
     """Return the numbers of a numeric column `[n]`.
 

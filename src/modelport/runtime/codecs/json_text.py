@@ -22,6 +22,8 @@ from typing import Any, Literal, cast
 import msgspec
 
 from modelport.domain.errors import InvalidInput
+from modelport.runtime.codecs.arrays import fits
+from modelport.runtime.codecs.large_json import LARGE_BYTES, SIMDJSON
 from modelport.runtime.codecs.schema import Schema, list_of, map_of
 from modelport.runtime.codecs.strict_json import parse_value, refuse_doubled
 from modelport.runtime.codecs.values import GeneralReader, refuse_many_values
@@ -107,7 +109,8 @@ class JsonDecoder:
             return self._one_object()
         if form == "bare":
             rows = list_of(schema.record if brackets == "{" else schema.row)
-            return self._many(msgspec.json.Decoder(rows).decode, brackets == "{", 0)
+            many = self._many(msgspec.json.Decoder(rows).decode, brackets == "{", 0)
+            return many if brackets == "{" else self._large(None, many)
         if form == "dataframe_split" and brackets.startswith("{"):
             return self._split()
         if form == "inputs" and brackets.startswith("{"):
@@ -121,7 +124,22 @@ class JsonDecoder:
         parse: Callable[[bytes], Any] = msgspec.json.Decoder(wrapper).decode
         if brackets == "[{":
             return self._wrapped_records(parse)
-        return self._many(lambda body: parse(body).rows, False, 1)
+        return self._large(form, self._many(lambda body: parse(body).rows, False, 1))
+
+    def _large(self, name: str | None, many: Fast) -> Fast:
+        """Return the path of rows as lists, `many` or a faster one for large bodies of plain numbers."""
+        schema = self._schema
+        if not schema.plain or schema.signature.row_shape is not None:
+            return many
+
+        def fast(body: bytes) -> Rows:
+            if len(body) >= LARGE_BYTES:
+                read = SIMDJSON.rows(body, name, schema.width)
+                if read is not None and fits(schema, read[0]):
+                    return Rows(*read)
+            return many(body)
+
+        return fast
 
     def _wrapped_records(self, parse: Callable[[bytes], Any]) -> Fast:
         """Return the path of `{"instances": [{…}]}`, written out because it carries most traffic."""

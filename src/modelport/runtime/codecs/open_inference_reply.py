@@ -141,10 +141,9 @@ class _Writer:
         """Return the tensor's data as bytes, row by row."""
         blobs = self._blobs
         if blobs:
-            return b"".join([blobs[label] for label in outputs.lists()[0][start:stop]])
+            return b"".join([blobs[label] for label in _labels(outputs, start, stop)])
         if self._values is not None:
-            assert outputs.label is not None  # noqa: S101 - a classifier's outputs hold labels
-            taken: bytes = self._values[outputs.label[start:stop]].tobytes()
+            taken: bytes = self._values[_labels(outputs, start, stop)].tobytes()
             return taken
         return self._numbers(outputs, start, stop).tobytes()
 
@@ -153,3 +152,10 @@ class _Writer:
         table = outputs.predictions if self._first else outputs.probabilities
         assert table is not None  # noqa: S101 - the tensor is among those that the model gives
         return np.ascontiguousarray(table[start:stop]).reshape(-1)
+
+
+def _labels(outputs: Outputs, start: int, stop: int) -> list[int]:
+    """Return the label codes of rows `start` to `stop` (exclusive), without the probabilities' cost."""
+    assert outputs.label is not None  # noqa: S101 - a classifier's outputs hold labels
+    codes: list[int] = outputs.label[start:stop].tolist()
+    return codes

@@ -7,6 +7,7 @@ has its length as four bytes, little-endian, in front).
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from modelport.domain.signature import FeatureType, Output, Signature, Value
 from modelport.runtime.cells import INT64_MAX, INT64_MIN, Cell, Kind, Unfit, cells_of
 from modelport.runtime.codecs.arrays import FLOAT64, numbers, refuse_inexact, texts_to_numbers
+from modelport.runtime.codecs.large_json import LARGE_BYTES, SIMDJSON
 from modelport.runtime.wording import found, located
 
 Datatype = Literal[
@@ -54,6 +56,12 @@ _PARSERS: dict[str, Callable[[Any], list[Any]]] = {
     "i": _parser(list[int]),
     "u": _parser(list[int]),
     "f": _parser(list[float]),
+}
+_WIDEST = {
+    "b": (np.dtype("?"), "?"),
+    "i": (np.dtype("<i8"), "q"),
+    "u": (np.dtype("<u8"), "Q"),
+    "f": (FLOAT64, "d"),
 }
 _parse_texts = _parser(list[str])
 _parse_anything = msgspec.json.Decoder().decode
@@ -94,7 +102,7 @@ class Tensor:
             return self._binary(body)
         try:
             return self._json()
-        except (msgspec.DecodeError, ValueError, OverflowError, TypeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, struct.error):
             return None
 
     def elements(self) -> list[Any]:
@@ -147,19 +155,27 @@ class Tensor:
             texts = _parse_texts(self.data)
             return texts if len(texts) == self.count else None
         dtype = DTYPES[self.datatype]
-        values = _PARSERS[dtype.kind](self.data)
-        if len(values) != self.count:
-            return None
-        wide = np.array(
-            values, FLOAT64 if dtype.kind == "f" else dtype.kind + "8" if dtype.kind in "iu" else "?"
-        )
-        if wide.dtype.itemsize == dtype.itemsize:
+        wide = self._wide(self.data, dtype.kind)
+        if wide is None or wide.dtype.itemsize == dtype.itemsize:
             return wide
         with np.errstate(over="ignore"):
             narrow = wide.astype(dtype)
         if dtype.kind == "f":
             return None if np.isinf(narrow).any() else narrow
         return narrow if (narrow == wide).all() else None
+
+    def _wide(self, data: msgspec.Raw, kind: str) -> NDArray[Any] | None:
+        """Return the elements as the widest type of a kind."""
+        wide, code = _WIDEST[kind]
+        text = memoryview(data)
+        if kind == "f" and len(text) >= LARGE_BYTES:
+            read = SIMDJSON.numbers(bytes(text), self.count)
+            if read is not None:
+                return np.frombuffer(read, wide)
+        values = _PARSERS[kind](data)
+        if len(values) != self.count:
+            return None
+        return np.frombuffer(struct.pack(f"<{len(values)}{code}", *values), wide)
 
     def _binary(self, body: bytes) -> NDArray[Any] | list[str]:
         if self.datatype == BYTES:

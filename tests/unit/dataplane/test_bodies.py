@@ -1,16 +1,47 @@
 """Chunked bodies come out whole, however they were cut, and malformed ones never."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelport.dataplane.chunks import SMALL_CHUNKS_MAX, ChunkedBody
+from modelport.dataplane.bodies import SMALL_CHUNKS_MAX, ChunkedBody, SizedBody
 from modelport.dataplane.heads import Malformed
 
 
 def encode(chunks, extension=b"", trailers=b""):
     lines = b"".join(b"%x%b\r\n%b\r\n" % (len(chunk), extension, chunk) for chunk in chunks if chunk)
     return lines + b"0\r\n" + trailers + b"\r\n"
+
+
+@given(
+    st.binary(min_size=1, max_size=9000), st.binary(max_size=20), st.lists(st.integers(1, 5000), min_size=1)
+)
+def test_any_cut_gives_the_same_body_of_known_length(content, rest, cuts):
+    stream = content + rest
+    body = SizedBody(len(content))
+    at = turn = 0
+    left = None
+    while left is None:
+        step = cuts[turn % len(cuts)]
+        turn += 1
+        left = body.feed(stream[at : at + step])
+        at += step
+    assert body.whole() == content
+    assert left + stream[at:] == rest
+
+
+@pytest.mark.parametrize("body", [SizedBody(1 << 20), ChunkedBody(1 << 20)])
+def test_memory_follows_the_bytes_however_small_the_pieces(body):
+    stream = b"fffff\r\n" + bytes(200_000)
+    tracemalloc.start()
+    try:
+        for at in range(len(stream)):
+            body.feed(stream[at : at + 1])
+        assert tracemalloc.get_traced_memory()[0] < 2 * len(stream)
+    finally:
+        tracemalloc.stop()
 
 
 @given(
@@ -30,7 +61,7 @@ def test_any_cut_gives_the_same_body(chunks, rest, cuts, extension, trailers):
         turn += 1
         left = body.feed(stream[at : at + step])
         at += step
-    assert body.body() == b"".join(chunks)
+    assert body.whole() == b"".join(chunks)
     assert left + stream[at:] == rest
 
 
