@@ -87,6 +87,6 @@ def test_a_variant_asks_its_handle_where_the_model_is(home):
     handle.fail("it is damaged")
     with pytest.raises(Unavailable, match="x:1 of variant 'v' is not loaded: it is damaged"):
         variant.batcher()
-    batcher = SimpleNamespace()
+    batcher = SimpleNamespace(model=SimpleNamespace(signature=None))
     handle.settle(batcher, None, 1)
     assert variant.batcher() is batcher
