@@ -31,12 +31,14 @@ Models and pipelines of `tests/catalogue/models.py`, each fitted, converted and 
 input per column) stands the largest difference of any one number between the original and ONNX Runtime, over
 all probe rows, divided by what the row's bar grows with where it grows. *Rows* were answered by all three and
 compared; *refused* rows are refused by the original and by the signature alike. A *tie* is a row whose two
-best classes are no further apart than the bar.
+best classes are no further apart than the bar. *Beside* is the largest difference between an answer of
+the serving graph to a row alone and inside 8, 32 and 256 rows
+([one row or many](../explanation/one-row-or-many.md)).
 What the bars mean: [why the answers do not change](../explanation/parity.md).
 
 """
-TABLE = """| model | data | family | bar | serving | published | flips | ties | rows | refused |
-|---|---|---|---|---|---|---|---|---|---|
+TABLE = """| model | data | family | bar | serving | published | beside | flips | ties | rows | refused |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -53,6 +55,7 @@ def measure(entry: Entry) -> tuple[str, Bundle]:
         str(proof.bar).replace("|", "\\|"),
         number(proof.serving.max_scaled),
         published,
+        number(proof.batch_difference),
         proof.flips,
         proof.serving.ties,
         f"{proof.serving.rows:,}",

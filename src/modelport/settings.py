@@ -94,6 +94,11 @@ class Settings:
         10.0, "Seconds a worker's loop may stand still in a model's call before the worker is replaced."
     )
     batch_rows_max: int = _setting(256, "Rows of several requests that share one call of a model.")
+    batch_difference_max: float = _setting(
+        0.0,
+        "How much answers may depend on the requests that share a call, as a share of max(1, |answer|); "
+        "a model that was measured to depend on them more runs its requests one by one.",
+    )
     drain_timeout_s: float = _setting(30.0, "Seconds to wait for open requests at a stop or switch.")
     drain_linger_s: float = _setting(
         2.0, "Seconds a quiet connection is kept at a stop, for a request that is on its way."

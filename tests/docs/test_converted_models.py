@@ -33,4 +33,5 @@ def test_a_model_of_the_catalogue_is_proven(entry):
     bundle = build_bundle(model, example)
     assert bundle.proof.max_scaled <= BARS[bundle.proof.family].absolute
     assert bundle.proof.flips == 0
+    assert bundle.proof.batch_difference == 0.0
     assert verify_bundle(bundle).flips == 0

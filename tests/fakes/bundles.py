@@ -156,10 +156,11 @@ def hungry_bundle() -> dict[str, bytes]:
     return _bundle(nodes, [shape, axis], 2)
 
 
-def store_bundle(store: Store, files: dict[str, bytes]) -> str:
+def store_bundle(store: Store, files: dict[str, bytes], *, batch_difference: float = 0.0) -> str:
     """Store the files and their manifest; return the manifest's digest."""
     digests = {name: store.put([content]) for name, content in files.items()}
-    return store.put([bundle.encode_manifest(bundle.Manifest(digests))])
+    manifest = bundle.Manifest(digests, batch_difference=batch_difference)
+    return store.put([bundle.encode_manifest(manifest)])
 
 
 def bundle_digest(files: dict[str, bytes]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 
+from fakes.alike import SIZES, assert_alike, each_alone
 from modelport.evaluation.parity import allowed_difference, bar_of, compare
 from modelport.evaluation.probes import accepts, make_probes
 from modelport.formats import convert
@@ -42,6 +43,7 @@ def prove(model, example, *, rows_max=1500, refusals=12, **options):
     allowed = allowed_difference(bar_of(conversion.family), answers, scale)
     found = compare(answers, served, allowed, margin=answers.margin)
     assert found.holds, (found, {name: column[found.worst] for name, column in kept.items()})
+    assert_alone_as_together(conversion, kept)
     assert_published(conversion, kept, served)
     refused = np.flatnonzero(~accepted) if refusals else np.empty(0, dtype=np.intp)
     for row in refused[:: max(1, len(refused) // max(1, refusals))]:
@@ -49,13 +51,33 @@ def prove(model, example, *, rows_max=1500, refusals=12, **options):
     return conversion, found
 
 
+OURS = ("tree", "forest", "boosting", "boosting-log", "linear")
+
+
+def assert_alone_as_together(conversion, columns, *, families=OURS, rows_max=64):
+    """Assert that a model of these families answers a row with the same bits wherever it stands."""
+    if conversion.family not in families:
+        return
+    matrix = matrix_of(conversion.signature, columns)
+    matrix = matrix[:: -(-len(matrix) // rows_max)]
+    session = open_session(conversion.serving)
+
+    def run(rows):
+        return _answers(session, rows)
+
+    alone = each_alone(run, matrix)
+    for start, count in enumerate(SIZES):
+        assert_alike(run, matrix, alone, start, count)
+
+
 def serve(conversion, columns):
     """Return what the serving graph answers."""
-    session = open_session(conversion.serving)
+    return _answers(open_session(conversion.serving), matrix_of(conversion.signature, columns))
+
+
+def _answers(session, matrix):
     names = [each.name for each in session.get_outputs()]
-    found = dict(
-        zip(names, session.run(None, {"matrix": matrix_of(conversion.signature, columns)}), strict=True)
-    )
+    found = dict(zip(names, session.run(None, {"matrix": matrix}), strict=True))
     return Answers(found.get("label"), found.get("probabilities"), found.get("predictions"))
 
 

@@ -68,6 +68,21 @@ def softmax_file(path: Path, *, features: int = 3, classes: int = 3, weights: An
     )
 
 
+def exponential_file(path: Path) -> Path:
+    """Write a double e^(weighted sum): one number of a row, so its last bit depends on the row's place."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "weights"], ["sums"]),
+        helper.make_node("Exp", ["sums"], ["growth"]),
+    ]
+    return write(
+        path,
+        nodes,
+        [("x", TensorProto.DOUBLE, ["N", 3])],
+        [("growth", TensorProto.DOUBLE, ["N", 1])],
+        {"weights": np.random.default_rng(1).normal(size=(3, 1))},
+    )
+
+
 def outside_tensor(name: str, location: str, shape: tuple[int, ...], **entries: int) -> TensorProto:
     """Return a float32 tensor whose bytes lie in another file."""
     tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)

@@ -67,9 +67,9 @@ class WorkerInThread:
         """Return the inference URL."""
         return f"http://127.0.0.1:{self.port}"
 
-    def put(self, files: dict[str, bytes]) -> str:
+    def put(self, files: dict[str, bytes], *, batch_difference: float = 0.0) -> str:
         """Store a model; return its digest."""
-        return store_bundle(self.store, files)
+        return store_bundle(self.store, files, batch_difference=batch_difference)
 
     def publish(self, revision: int, *endpoints: EndpointRoute, active: bool = True) -> None:
         """Write a route table as control does."""

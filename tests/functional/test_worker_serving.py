@@ -68,6 +68,41 @@ def test_shares_targets_and_headers(tmp_path):
         assert "a, b" in answer.json["Message"]
 
 
+@pytest.mark.parametrize(("allowed", "calls"), [(0.0, 8), (1e-9, 1)])
+def test_a_model_that_depends_on_the_rows_beside_its_own_runs_requests_one_by_one(tmp_path, allowed, calls):
+    worker = WorkerInThread(tmp_path, batch_difference_max=allowed)
+    worker.publish(1, one(worker.put(truthful_bundle(1), batch_difference=1e-10), 1))
+    with worker:
+        clients = [worker.connect() for _ in range(8)]
+        for client in clients:  # each is known to the loop once it is answered
+            client.sendall(_request([[1, 1]]))
+            assert client.recv(4096)
+        blocked, go = threading.Event(), threading.Event()
+
+        def block():
+            blocked.set()
+            assert go.wait(10)
+
+        blocking = threading.Thread(target=worker.on_loop, args=(block,))
+        blocking.start()
+        assert blocked.wait(10)
+        for client in clients:  # all are there when the loop looks again
+            client.sendall(_request([[1, 1]]))
+        go.set()
+        blocking.join()
+        for client in clients:
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+            client.close()
+    sizes = read_totals(worker.layout.metrics)[metrics.BATCH_SIZE, ("e", "v1", "m:1")]
+    assert sum(sizes[:-1]) == 8 + calls
+
+
+def _request(rows):
+    body = json.dumps(rows).encode()
+    head = "POST /endpoints/e/invocations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 def test_prediction_ids(tmp_path):
     worker = WorkerInThread(tmp_path)
     worker.publish(1, one(worker.put(truthful_bundle(1)), 1))

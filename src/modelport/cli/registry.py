@@ -256,7 +256,13 @@ def tell_proof(version: ModelVersion) -> str:
         f"proven on {proof['rows']:,} rows: largest difference {proof['max_absolute']:.3g} "
         f"(bar {proof.get('bar', 'unknown')}), {proof['flips']} label flips"
     )
-    return "\n".join([measured, *(f"note: {note}" for note in proof.get("notes", ()))])
+    notes = list(proof.get("notes", ()))
+    if difference := proof.get("batch_difference"):
+        notes.append(
+            f"answers depend on the rows beside them, by up to {difference:.1e}: requests run one by one "
+            "where the setting batch_difference_max is less"
+        )
+    return "\n".join([measured, *(f"note: {note}" for note in notes)])
 
 
 def _facts(version: ModelVersion) -> dict[str, Any]:

@@ -45,6 +45,7 @@ from modelport.dataplane.threads import any_at_work
 from modelport.dataplane.watchdog import Watchdog
 from modelport.domain.clock import Clock
 from modelport.runtime.codecs import Unpacking
+from modelport.runtime.invariance import shared_rows
 from modelport.runtime.model import LoadedModel
 from modelport.stores.artifacts.local import LocalArtifacts
 from modelport.telemetry import metrics, prometheus
@@ -112,6 +113,7 @@ class Worker:
         retire_dead(layout.metrics)
         self._slot = MetricSlot(layout.metrics, f"inference-{config.index}")
         self._artifacts = LocalArtifacts(layout.artifacts)
+        self._differences: dict[str, float] = {}  # of models that depend on their batch, by digest
         marks = LoadingMarks(layout.marks, config.index)
         self._models = Models(
             self._load,
@@ -283,13 +285,23 @@ class Worker:
     def _load(self, digest: str, costs: Costs | None) -> tuple[LoadedModel, Costs]:
         model = LoadedModel.load(self._artifacts, digest, self._config.settings.kernels)
         model.warm_up()
-        return model, costs or measure_costs(model, self._clock.monotonic)
+        if costs is not None:  # it was here before
+            model.batch_difference = self._differences.get(digest, model.batch_difference)
+            return model, costs
+        model.compare_batches(self._clock.monotonic)
+        if model.batch_difference:
+            self._differences[digest] = model.batch_difference
+            log.info("model.depends_on_batch", digest=digest, difference=model.batch_difference)
+        return model, measure_costs(model, self._clock.monotonic)
 
     def _host(self, model: LoadedModel, costs: Costs) -> Batcher:
+        settings = self._config.settings
         return Batcher(
             model,
             costs,
-            rows_max=self._config.settings.batch_rows_max,
+            rows_max=shared_rows(
+                model.batch_difference, settings.batch_difference_max, settings.batch_rows_max
+            ),
             loop=self._loop,
             now=self._clock.monotonic,
             finish=self._invoker.finish,

@@ -59,6 +59,8 @@ class Proof:
         notes: What a reader should know, for example which isolation a pickle was loaded in.
         versions: Library to version, of everything that took part.
         hashes: File name (and `example`) to SHA-256.
+        batch_difference: Largest difference between answers of the serving graph to a row alone and among
+            others, as a share of max(1, |answer|); 0.0 where every bit is the same.
         format_version: Layout; readers refuse one they do not know.
     """
 
@@ -80,6 +82,7 @@ class Proof:
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    batch_difference: float = 0.0
     format_version: int = 1
 
 

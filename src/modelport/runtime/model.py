@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Signature, Task
+from modelport.runtime import invariance
 from modelport.runtime.cells import Cell, cells_of
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.session import Run, Session, Stop
@@ -46,14 +48,18 @@ class LoadedModel:
         signature: What it takes and gives.
         graph: The serving graph, a file or its bytes.
         digest: SHA-256 of the bundle's manifest; empty for a model that is not stored yet.
+        batch_difference: How much its answers depend on the rows beside them, as far as known.
 
     Raises:
         InvalidInput: The graph cannot be loaded, or is not one of this signature.
     """
 
-    def __init__(self, signature: Signature, graph: Path | bytes, *, digest: str = "") -> None:
+    def __init__(
+        self, signature: Signature, graph: Path | bytes, *, digest: str = "", batch_difference: float = 0.0
+    ) -> None:
         self.signature = signature
         self.digest = digest
+        self.batch_difference = batch_difference
         self._session = Session(graph)
         self.graph_bytes = len(graph) if isinstance(graph, bytes) else graph.stat().st_size
         self._names = _outputs_of(signature)
@@ -80,9 +86,10 @@ class LoadedModel:
         """
         manifest = bundle.decode_manifest(artifacts.read(digest))
         signature = decode_signature(artifacts.read(manifest.files[bundle.SIGNATURE]))
-        model = cls(signature, artifacts.path(manifest.files[bundle.SERVING_GRAPH]), digest=digest)
+        graph = artifacts.path(manifest.files[bundle.SERVING_GRAPH])
+        model = cls(signature, graph, digest=digest, batch_difference=manifest.batch_difference)
         if kernels is not None:
-            model.speed_up(artifacts.path(manifest.files[bundle.SERVING_GRAPH]), kernels)
+            model.speed_up(graph, kernels)
         return model
 
     def speed_up(self, graph: Path | bytes, kernels: Path) -> None:
@@ -184,6 +191,22 @@ class LoadedModel:
             self._check_shapes(outputs, len(block))
             self.encoder_for(None).encode(outputs, 0, len(block))
         self.decoder_for(None)
+
+    def compare_batches(self, now: Callable[[], float]) -> None:
+        """Ask some ordinary rows alone and among others, and raise `batch_difference` by what is found.
+
+        The registration asked the rows of the proof; this asks the machine that serves, whose processor may
+        compute in another way. A model that fails on these rows is taken for one that depends on them.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        try:
+            rows = self.ordinary_rows(invariance.ROWS)
+            found = invariance.measure_batch_difference(self.run, rows, now, hurry=True)
+        except Exception:  # noqa: BLE001 - whatever the graph raises, nothing is known
+            found = invariance.OTHER_KIND
+        self.batch_difference = max(self.batch_difference, found)
 
     def _check_graph(self) -> None:
         if self.features != len(self.signature.features):

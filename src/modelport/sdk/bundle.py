@@ -58,13 +58,15 @@ def assemble(files: Mapping[str, bytes]) -> Bundle:
     for name in files:
         if name not in {*REQUIRED, *OPTIONAL}:
             raise InvalidInput(f"the bundle holds a file nobody knows: {name!r}")
-    manifest = encode_manifest(Manifest({name: digest_of(content) for name, content in files.items()}))
+    proof = decode_proof(files[names.PROOF])
+    digests = {name: digest_of(content) for name, content in files.items()}
+    manifest = encode_manifest(Manifest(digests, batch_difference=proof.batch_difference))
     return Bundle(
         files=dict(files),
         manifest=manifest,
         digest=digest_of(manifest),
         signature=decode_signature(files[names.SIGNATURE]),
-        proof=decode_proof(files[names.PROOF]),
+        proof=proof,
     )
 
 

@@ -6,6 +6,7 @@ Nothing is uploaded here, and nothing exists unless the proof holds.
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -31,6 +32,7 @@ from modelport.evaluation.probes import Columns, Probes, make_probes
 from modelport.evaluation.proof import Measured, Proof, encode_proof
 from modelport.evaluation.proof_rows import ProofRows, encode_rows
 from modelport.formats.conversion import Conversion, Original
+from modelport.runtime import invariance
 from modelport.runtime.model import LoadedModel
 from modelport.sdk.asking import Answered, Asked, ask_original, quiet
 from modelport.sdk.bundle import Bundle, assemble, digest_of
@@ -187,6 +189,7 @@ def prove(
         float32=tuple(conversion.float32),
         example_data=example_data,
         notes=(*notes, *map(STRICTER.format, asked.stricter)),
+        batch_difference=_batch_difference(serving, matrix),
         versions=versions(),
         hashes={name: digest_of(content) for name, content in files.items()}
         | {"example": _example_hash(signature, example)},
@@ -336,6 +339,12 @@ def _proof_rows(asked: Asked, allowed: NDArray[np.float64], *, example_data: boo
         margin=widen(asked.answers.margin, np.nan),
     )
     return rows if example_data else rows.take(~asked.probes.private)
+
+
+def _batch_difference(serving: LoadedModel, matrix: NDArray[np.float64]) -> float:
+    """Return how much an answer depends on the rows beside it, over rows of all origins."""
+    some = np.unique(np.linspace(0, len(matrix) - 1, invariance.ROWS).astype(np.int64))
+    return invariance.measure_batch_difference(serving.run, matrix[some], time.monotonic)
 
 
 def _sorted_units(example: Any, units: Mapping[str, str]) -> tuple[dict[str, str], str | None]:

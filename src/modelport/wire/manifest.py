@@ -28,10 +28,13 @@ class Manifest:
     Args:
         files: File name (one of this module's constants) to SHA-256, lower-case hex.
         format_version: Layout of the bundle; readers refuse one they do not know.
+        batch_difference: How much answers depend on the rows beside them, as measured at the registration;
+            see `runtime/invariance.py`.
     """
 
     files: dict[str, str]
     format_version: int = 1
+    batch_difference: float = 0.0
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

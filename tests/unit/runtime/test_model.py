@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,3 +124,13 @@ def _json(row: dict) -> bytes:
     import json
 
     return json.dumps(row).encode()
+
+
+def test_a_model_keeps_the_mark_of_its_registration_and_is_compared_again(tmp_path: Path) -> None:
+    artifacts, digest, _ = stored(tmp_path)
+    manifest = bundle.decode_manifest(artifacts.read(digest))
+    marked = artifacts.put([bundle.encode_manifest(replace(manifest, batch_difference=1e-9))])
+    plain, model = LoadedModel.load(artifacts, digest), LoadedModel.load(artifacts, marked)
+    for each in (plain, model):
+        each.compare_batches(time.monotonic)
+    assert (plain.batch_difference, model.batch_difference) == (0.0, 1e-9)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fakes.graphs import linear_regression
-from fakes.onnx_files import softmax_file
+from fakes.onnx_files import exponential_file, softmax_file
 from fakes.originals import SIGNATURE, linear_conversion, published_linear, refuse_odd
 from modelport.domain.errors import CheckFailed, Corrupted, InvalidInput
 from modelport.evaluation.baseline import decode_baseline
@@ -48,6 +48,14 @@ def test_a_bundle_holds_every_file_and_its_proof():
     assert proof.rows_by_origin["example"] == 30
     assert proof.versions["numpy"] == np.__version__
     assert decode_baseline(bundle.files[names.BASELINE]).rows == 30
+
+
+def test_a_model_whose_answers_depend_on_the_rows_beside_them_is_marked(tmp_path):
+    assert prove(linear_conversion(), EXAMPLE).proof.batch_difference == 0.0
+    example = np.random.default_rng(0).normal(size=(40, 3))
+    bundle = bundle_from_file(exponential_file(tmp_path / "m.onnx"), example)
+    assert 0 < bundle.proof.batch_difference < 1e-12
+    assert decode_manifest(bundle.manifest).batch_difference == bundle.proof.batch_difference
 
 
 def test_the_same_model_and_example_give_the_same_digest():

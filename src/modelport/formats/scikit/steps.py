@@ -81,6 +81,7 @@ ESTIMATORS = Plugs(
             "histogram:convert_histogram",
             *("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"),
         ),
+        **_lines("network:convert_network", "MLPClassifier", "MLPRegressor"),
     },
 )
 """Last steps; every other class goes through skl2onnx (`stock.py`)."""
