@@ -68,7 +68,7 @@ class ArrowDecoder:
                 return self._read(stream, ColumnEncoder(self._schema.signature, names))
         except pa.ArrowException as error:
             raise _no_stream(error) from None
-        except (OSError, ValueError, MemoryError) as error:
+        except (OSError, ValueError, IndexError, MemoryError) as error:
             raise _no_stream(error) from None
 
     def _read(self, stream: pa.RecordBatchStreamReader, encoder: ColumnEncoder) -> Rows:
