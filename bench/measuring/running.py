@@ -125,21 +125,34 @@ def start(
         environment=dict(command.environment),
         folder=command.folder,
     )
+    try:
+        last = _first_answer(contestant, marked, port, dialect, model)
+    except BaseException:
+        marked.stop()
+        raise
+    if last is None:
+        return Running(contestant, marked, port, command, [time.monotonic() - started])
+    marked.stop()
+    raise NotStarted(f"no 200 within {contestant.start_timeout_s:g} s ({last}): {marked.last_words()}")
+
+
+def _first_answer(
+    contestant: Contestant, marked: Marked, port: int, dialect: Dialect, model: Made
+) -> str | None:
+    """Ask until there is a 200; return None then, and what there was instead when time is over."""
     last = "nothing listened"
-    while time.monotonic() - started < contestant.start_timeout_s:
+    deadline = time.monotonic() + contestant.start_timeout_s
+    while time.monotonic() < deadline and marked.process.poll() is None:
         try:
             reply = ask(port, dialect, model.rows[:1])
         except OSError as error:
             last = type(error).__name__
         else:
             if reply.status == 200:
-                return Running(contestant, marked, port, command, [time.monotonic() - started])
+                return None
             last = f"{reply.status} {reply.body[:120].decode(errors='replace')}"
-        if marked.process.poll() is not None:
-            break
         time.sleep(POLL_S)
-    marked.stop()
-    raise NotStarted(f"no 200 within {contestant.start_timeout_s:g} s ({last}): {marked.last_words()}")
+    return last
 
 
 def check(running: Running, dialects: tuple[Dialect, ...], model: Made) -> None:
