@@ -75,7 +75,7 @@ def test_v1_lists_models_and_says_which_are_ready(worker):
     broken = worker.get("/v1/models/broken")
     assert (broken.status, broken.json["ready"], "retry-after" in broken.headers) == (503, False, True)
     missing = worker.get("/v1/models/nix")
-    assert (missing.status, missing.json["error"].startswith("there is no model 'nix'")) == (404, True)
+    assert (missing.status, missing.json["error"].startswith("there is no endpoint 'nix'")) == (404, True)
 
 
 def test_v1_refuses_in_its_own_form(worker):
