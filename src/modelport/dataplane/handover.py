@@ -33,7 +33,7 @@ import structlog
 
 LINE = struct.Struct("<QQQQ")  # process (0: none), monotonic nanoseconds, connections: busy, idle
 SPOKE, SILENT = b"s", b"n"
-PRESENT_NS = 2_000_000_000
+PRESENT_NS = 5_000_000_000  # ten times as long as a worker that is not busy is silent
 TAKEN_PER_TURN = 16
 SLACK = 1.1  # of the mean, and half a connection: moving 33 to 31 gains nothing
 
