@@ -219,6 +219,7 @@ class Worker:
         self._watchdog.start()
         if self._config.handover is not None:
             self._config.handover.start(self._loop, self._protocol_of)
+            self.server.share()  # whoever ends just now may give to this one
         on_ready()
         log.info("worker.ready", index=self._config.index, revision=self.serving.revision)
         await self._stopping.wait()
