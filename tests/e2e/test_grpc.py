@@ -212,6 +212,21 @@ def test_the_port_and_the_calls_outlive_the_processes(platform, client):
     assert client.infer("sums", row).as_numpy("predictions") == [1002.0]
 
 
+def test_an_upgrade_keeps_the_port(platform, client, address):
+    before = platform.pid("grpc")
+    command = [sys.executable, "-m", "modelport.cli", "upgrade", "--home", str(platform.layout.home)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == 0, done.stderr
+    assert platform.pid("grpc") != before
+    assert json.loads(platform.layout.endpoint_file.read_text())["grpc_url"] == address
+    assert platform.ask("GET", "/status")["grpc_url"] == address
+    fresh = triton.InferenceServerClient(address)
+    assert fresh.infer("sums", [tensor(triton, "input", [[1, 1]], "FP64")]).as_numpy("predictions") == [
+        1002.0
+    ]
+    fresh.close()
+
+
 def test_tokens_are_passed_on(tmp_path: Path):
     tokens = tmp_path / "tokens"
     tokens.write_text(f"me endpoints:invoke {hashlib.sha256(b'secret').hexdigest()}\n")

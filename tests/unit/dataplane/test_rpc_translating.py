@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from modelport.domain.errors import InvalidInput
 
 pytest.importorskip("google.protobuf", reason="protobuf is not installed: pip install modelport[grpc]")
+from google.protobuf.descriptor_pb2 import DescriptorProto
+
 from modelport.dataplane.rpc.messages import MESSAGES
 from modelport.dataplane.rpc.translating import make_response, path_of, read_request
 
 
 def shape_of(descriptor):
-    """Return what of a message travels, field by field, at any depth."""
+    """Return what of a message travels: its fields, and those of messages in it."""
+    found = DescriptorProto()
+    descriptor.CopyToProto(found)
+    inner = {each.name: shape_of(each) for each in descriptor.nested_types}
     return {
-        field.number: (
-            field.name,
-            field.type,
-            field.label,
-            shape_of(field.message_type) if field.message_type else None,
-        )
-        for field in descriptor.fields
-    }
+        field.number: (field.name, field.type, field.label, field.type_name.rpartition(".")[2])
+        for field in found.field
+    }, inner
 
 
 def test_the_messages_are_those_of_the_public_client():

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import httptools
 
@@ -139,8 +140,7 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
-        self._transport, self._open = transport, True
+        self._transport, self._open = cast("asyncio.Transport", transport), True  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 
 import grpc
+import uvloop
 
 from modelport.dataplane.rpc.link import Link
 from modelport.dataplane.rpc.service import InferenceService
@@ -25,7 +26,7 @@ def serve(settings: Settings, address: str, *, on_ready: Callable[[], None]) -> 
     Raises:
         Conflict: The address cannot be listened at.
     """
-    asyncio.run(_serve(settings, address, on_ready))
+    uvloop.run(_serve(settings, address, on_ready))
 
 
 async def _serve(settings: Settings, address: str, on_ready: Callable[[], None]) -> None:
