@@ -47,9 +47,15 @@ class Settings:
         default_factory=default_cache,
         metadata={"doc": "Folder of what can be made again (compiled code), shared by this user's homes."},
     )
-    host: str = _setting("127.0.0.1", "Address both ports bind to; anything but loopback needs tokens.")
+    host: str = _setting("127.0.0.1", "Address all ports bind to; anything but loopback needs tokens.")
     port: int = _setting(8090, "Control port; 0 picks a free one.")
     inference_port: int = _setting(8080, "Inference port; 0 picks a free one.")
+    grpc_port: int = _setting(
+        -1, "Port of predictions over gRPC (needs `modelport[grpc]`); 0 picks a free one, -1: no gRPC."
+    )
+    grpc_calls_max: int = _setting(
+        1024, "Calls over gRPC that are worked on at once; further ones get RESOURCE_EXHAUSTED."
+    )
     workers: int = _setting(0, "Inference workers; 0 means min(cores, 4).")
     database_url: str = _setting("", "SQLAlchemy URL of the records; empty: SQLite in the home.")
     token_file: str = _setting(

@@ -3,6 +3,7 @@
     python -m modelport.bootstrap supervisor [--home H] [--host A] [--port N] [--inference-port N] …
     python -m modelport.bootstrap control    --home H --fd N
     python -m modelport.bootstrap inference  --home H --index I --fd N
+    python -m modelport.bootstrap inference_grpc --home H --address HOST:PORT
     python -m modelport.bootstrap job        FOLDER [--lock-fd N]
     python -m modelport.bootstrap canary     --home H DIGEST
     python -m modelport.bootstrap kernel     --folder F

@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     supervisor.add_argument("--host")
     supervisor.add_argument("--port", type=int)
     supervisor.add_argument("--inference-port", type=int)
+    supervisor.add_argument("--grpc-port", type=int)
     supervisor.add_argument("--workers", type=int)
     supervisor.add_argument("--output", choices=("table", "json"), default="table")
     supervisor.add_argument("--detached", action="store_true")
@@ -61,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     inference.add_argument("--index", type=int, required=True)
     inference.add_argument("--fd", type=int, nargs="+", required=True)
     inference.add_argument("--handover")
+
+    inference_grpc = kinds.add_parser("inference_grpc")
+    inference_grpc.add_argument("--home", type=Path, required=True)
+    inference_grpc.add_argument("--address", required=True)
 
     job = kinds.add_parser("job")
     job.add_argument("folder", type=Path)

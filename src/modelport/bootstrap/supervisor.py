@@ -21,12 +21,13 @@ from modelport.access.principals import check_bind
 from modelport.bootstrap import program
 from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import make_folders, save_settings, write_json
+from modelport.bootstrap.inference_grpc import check_installed
 from modelport.bootstrap.takeover import Takeover, command_line, make_succession, read_takeover
 from modelport.domain.clock import Clock, SystemClock
 from modelport.runtime.trees.code_file import code_file
 from modelport.settings import HomeLayout, Settings, read_settings
 from modelport.supervisor.inboxes import Inboxes
-from modelport.supervisor.listeners import bind_listener, bind_local, listener_url
+from modelport.supervisor.listeners import address_of, bind_listener, bind_local, hold_port, listener_url
 from modelport.supervisor.lock import HomeLock
 from modelport.supervisor.loop import Hooks, Supervisor
 from modelport.supervisor.table import ProcessSpec, ProcessView, table_document
@@ -34,7 +35,7 @@ from modelport.supervisor.upgrade import Upgrade
 from modelport.supervisor.upgrading import UPGRADE_SIGNAL
 
 GRACE_BEYOND_DRAIN_S = 5.0
-KINDS = ("inference", "control", "job", "canary")
+KINDS = ("inference", "inference_grpc", "control", "job", "canary")
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
@@ -72,6 +73,8 @@ def run(
     signal.pthread_sigmask(signal.SIG_BLOCK, (UPGRADE_SIGNAL,))  # until somebody listens to it
     settings = read_settings(flags)
     check_bind(settings.host, tokens_configured=bool(settings.token_file))
+    if settings.grpc_port >= 0:
+        check_installed()
     left = None if takeover is None else read_takeover(takeover)
     if check:
         return _import_everything()
@@ -85,6 +88,7 @@ def run(
             "control_url": listener_url(held.control),
             "inference_url": listener_url(held.inference),
             "inference_socket": str(layout.inference_socket),
+            **({"grpc_url": address_of(held.grpc)} if held.grpc else {}),
             "pid": os.getpid(),
         }
         with contextlib.suppress(*(() if left is None else (OSError,))):  # those that lie there are right
@@ -119,6 +123,7 @@ class Held:
         inference: Listens on the inference port; all workers share it.
         local: Listens on the inference workers' Unix socket; all workers share it.
         inboxes: Where workers hand connections to each other.
+        grpc: Holds the port of the gRPC process; None where that is not asked for.
     """
 
     lock: HomeLock
@@ -126,6 +131,7 @@ class Held:
     inference: socket.socket
     local: socket.socket
     inboxes: Inboxes
+    grpc: socket.socket | None
 
     def descriptors(self) -> dict[str, list[int]]:
         """Return the descriptors to leave open, by what they are."""
@@ -135,6 +141,7 @@ class Held:
             "inference": [self.inference.fileno()],
             "local": [self.local.fileno()],
             "inboxes": list(self.inboxes.descriptors),
+            **({"grpc": [self.grpc.fileno()]} if self.grpc else {}),
         }
 
 
@@ -145,7 +152,8 @@ def _start_holding(settings: Settings, clock: Clock, stack: ExitStack) -> Held:
     inference = bind_listener(settings.host, settings.inference_port, setting="--inference-port")
     stack.enter_context(inference)
     local = stack.enter_context(bind_local(settings.layout.inference_socket))
-    return Held(lock, control, inference, local, Inboxes.make(settings.worker_count, settings.layout.run))
+    inboxes = Inboxes.make(settings.worker_count, settings.layout.run)
+    return Held(lock, control, inference, local, inboxes, _hold_grpc(settings, stack))
 
 
 def _go_on_holding(settings: Settings, left: Takeover, stack: ExitStack) -> Held:
@@ -157,11 +165,25 @@ def _go_on_holding(settings: Settings, left: Takeover, stack: ExitStack) -> Held
         stack.enter_context(listener)
     lock = stack.enter_context(HomeLock.inherit(descriptors["lock"][0]))
     inboxes = Inboxes.inherit(descriptors["inboxes"], settings.worker_count)
-    return Held(lock, control, inference, local, inboxes)
+    return Held(
+        lock, control, inference, local, inboxes, _hold_grpc(settings, stack, *descriptors.get("grpc", ()))
+    )
+
+
+def _hold_grpc(settings: Settings, stack: ExitStack, *left: int) -> socket.socket | None:
+    """Return what holds the port of gRPC: what another program left, else a new one."""
+    holders = [socket.socket(fileno=number) for number in left]
+    if settings.grpc_port < 0:
+        for holder in holders:
+            holder.close()
+        return None
+    holder = holders[0] if holders else hold_port(settings.host, settings.grpc_port, setting="--grpc-port")
+    holder.set_inheritable(False)
+    return stack.enter_context(holder)
 
 
 def process_table(settings: Settings, held: Held) -> Sequence[ProcessSpec]:
-    """Return what runs: the inference workers, one control process, for a moment a compiler.
+    """Return what runs: the inference workers, one control process, gRPC if wanted, for a moment a compiler.
 
     Args:
         settings: All of them.
@@ -185,6 +207,7 @@ def process_table(settings: Settings, held: Held) -> Sequence[ProcessSpec]:
     ]
     return [
         *workers,
+        *_grpc(settings, held.grpc),
         ProcessSpec(
             "control",
             program("control", "--home", home, "--fd", str(held.control.fileno())),
@@ -193,6 +216,19 @@ def process_table(settings: Settings, held: Held) -> Sequence[ProcessSpec]:
         ),
         *_compiler(settings),
     ]
+
+
+def _grpc(settings: Settings, holder: socket.socket | None) -> Sequence[ProcessSpec]:
+    """Return the process for gRPC, where it is wanted. grpcio listens by itself, hence no descriptor."""
+    if holder is None:
+        return ()
+    return (
+        ProcessSpec(
+            "grpc",
+            program("inference_grpc", "--home", str(settings.home), "--address", address_of(holder)),
+            log=settings.layout.logs / "grpc.log",
+        ),
+    )
 
 
 def _compiler(settings: Settings) -> Sequence[ProcessSpec]:
@@ -229,7 +265,8 @@ def make_hooks(layout: HomeLayout, urls: dict[str, Any], output: str, *, detache
         if output == "json":
             print(json.dumps(urls), flush=True)
         else:
-            print(f"control    {urls['control_url']}\ninference  {urls['inference_url']}", flush=True)
+            shown = {name: urls.get(f"{name}_url") for name in ("control", "inference", "grpc")}
+            print("\n".join([f"{name:<9}  {url}" for name, url in shown.items() if url]), flush=True)
         if detached:
             _leave_terminal(layout.logs / "supervisor.log")
 

@@ -39,6 +39,7 @@ home_option = click.option(
 @click.option("--host", help="Address to bind; anything but loopback needs tokens.")
 @click.option("--port", type=int, help="Control port; 0 picks a free one.")
 @click.option("--inference-port", type=int, help="Inference port; 0 picks a free one.")
+@click.option("--grpc-port", type=int, help="Port for gRPC; 0 picks a free one. None where not given.")
 @click.option("--workers", type=int, help="Inference workers; 0 means min(cores, 4).")
 @click.option("--detach", is_flag=True, help="Return once it is ready; stop it with `modelport down`.")
 @output_option
@@ -48,6 +49,7 @@ def up(
     host: str | None,
     port: int | None,
     inference_port: int | None,
+    grpc_port: int | None,
     workers: int | None,
     detach: bool,
     output: Output,
@@ -61,6 +63,7 @@ def up(
         "--host": host,
         "--port": port,
         "--inference-port": inference_port,
+        "--grpc-port": grpc_port,
         "--workers": workers,
         "--output": output,
     }

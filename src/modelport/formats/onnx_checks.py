@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]  # ships no types
+from google.protobuf.message import DecodeError, EncodeError
 from onnx import TensorProto
 
 from modelport.domain.errors import InvalidInput, NotFound, Refused

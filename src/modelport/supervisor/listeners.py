@@ -47,6 +47,37 @@ def bind_listener(host: str, port: int, *, setting: str) -> socket.socket:
     return listener
 
 
+def hold_port(host: str, port: int, *, setting: str) -> socket.socket:
+    """Return a socket that holds a port for a process that binds to it by itself, with SO_REUSEPORT.
+
+    It does not listen, so the kernel gives it no connections; while it is open, nobody of another user can
+    have the port, and who binds without SO_REUSEPORT neither.
+
+    Args:
+        host: Name or address.
+        port: 0 to 65535; 0 picks a free one.
+        setting: Name of the flag to try another port with.
+
+    Raises:
+        Conflict: The port is taken.
+        InvalidInput: The host or port cannot be bound to on this machine.
+    """
+    with bind_listener(host, port, setting=setting) as listener:  # sees who shares ports, too
+        family, address = listener.family, listener.getsockname()
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(address)
+    except OSError as error:
+        holder.close()
+        raise Conflict(
+            f"port {address[1]} on {host} was taken by another program at this moment",
+            hint=f"try again, or give another one with {setting}",
+        ) from error
+    return holder
+
+
 def bind_local(path: Path) -> socket.socket:
     """Return a non-blocking listening Unix socket that this user alone can reach.
 
@@ -62,7 +93,12 @@ def bind_local(path: Path) -> socket.socket:
         raise InvalidInput(f"cannot listen at {path}: {error}") from error
 
 
+def address_of(listener: socket.socket) -> str:
+    """Return `host:port` of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def listener_url(listener: socket.socket) -> str:
     """Return `http://host:port` of a listening socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{address_of(listener)}"

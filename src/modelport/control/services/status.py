@@ -62,6 +62,7 @@ class PlatformStatus:
         control_url: Where wishes go.
         inference_url: Where predictions come from.
         inference_socket: Path of the Unix socket where they come from too.
+        grpc_url: `host:port` where they come from over gRPC; None where that was not asked for.
         processes: The supervisor's table, as it wrote it.
         workers: The workers that are connected.
         workers_expected: How many there should be.
@@ -74,6 +75,7 @@ class PlatformStatus:
     control_url: str | None
     inference_url: str | None
     inference_socket: str | None
+    grpc_url: str | None
     processes: Any
     workers: tuple[WorkerView, ...]
     workers_expected: int
@@ -116,6 +118,7 @@ class Status:
             control_url=urls.get("control_url"),
             inference_url=urls.get("inference_url"),
             inference_socket=urls.get("inference_socket"),
+            grpc_url=urls.get("grpc_url"),
             processes=_read_json(self._layout.processes_file),
             workers=tuple(self._workers()),
             workers_expected=self._workers_expected,
