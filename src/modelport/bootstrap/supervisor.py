@@ -131,7 +131,7 @@ class Held:
     inference: socket.socket
     local: socket.socket
     inboxes: Inboxes
-    grpc: socket.socket | None
+    grpc: socket.socket | None = None
 
     def descriptors(self) -> dict[str, list[int]]:
         """Return the descriptors to leave open, by what they are."""
