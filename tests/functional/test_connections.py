@@ -302,6 +302,7 @@ class TestLeaving:
             assert b"Connection: close" in head
             assert body == b"2"
             assert stream.read() == b""
+            front.on_loop(front.server.end_quiet)
             assert silent.recv(10) == b""
 
     def test_draining_finishes_what_was_pipelined(self):

@@ -16,6 +16,7 @@ from fakes.bundles import truthful_bundle
 from fakes.serving import WorkerInThread, endpoint
 from fakes.truthful import TruthfulLoad
 from modelport.dataplane.costs import line
+from modelport.runtime.model import LoadedModel
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import read_totals
 
@@ -254,19 +255,17 @@ def test_a_model_that_is_forgotten_while_it_is_loaded_does_not_stay(tmp_path, ga
 def test_a_model_at_work_is_not_unloaded(tmp_path, monkeypatch):
     at_work, done = threading.Event(), threading.Event()
 
-    def measure(model, _now):
-        run = model.run
+    run = LoadedModel.run
 
-        def wait(matrix, stop=None):
-            if matrix[0, 0] == 77:
-                at_work.set()
-                assert done.wait(20)
-            return run(matrix, stop)
+    def wait(model, matrix, stop=None):
+        if matrix[0, 0] == 77:
+            at_work.set()
+            assert done.wait(20)
+        return run(model, matrix, stop)
 
-        model.run = wait
-        return line(1.0, 0.0)  # in a thread of its own
-
-    monkeypatch.setattr("modelport.dataplane.worker.measure_costs", measure)
+    monkeypatch.setattr(LoadedModel, "run", wait)
+    slow = lambda _model, _now: line(1.0, 0.0)  # noqa: E731 - in a thread of its own
+    monkeypatch.setattr("modelport.dataplane.worker.measure_costs", slow)
     many = Many(tmp_path, 3)
     with many.worker as worker, ThreadPoolExecutor(1) as pool:
         busy = pool.submit(worker.ask, "e1", [[77, 0]])

@@ -113,6 +113,7 @@ def refuse_inexact(cell: Cell, column: NDArray[Any]) -> None:
     """
     if (
         cell.kind is not Kind.NUMBER
+        or cell.codes is not None  # it is looked up as it is
         or column.dtype.kind not in "iu"
         or column.dtype.itemsize < FLOAT64.itemsize
     ):

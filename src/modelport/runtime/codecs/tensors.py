@@ -296,7 +296,7 @@ def _element(cell: Cell, datatype: str, value: Any) -> float:
     lower, upper = LIMITS[datatype]
     if type(value) is not int or not lower <= value <= upper:
         raise Unfit(f"found {found(value)}, expected an integer from {lower} to {upper}, as {datatype} is")
-    if cell.kind is Kind.NUMBER and int(float(value)) != value:
+    if cell.kind is Kind.NUMBER and cell.codes is None and int(float(value)) != value:
         raise Unfit(f"found the integer {value}, which no float64 holds exactly, expected {cell.expected()}")
     return cell.from_number(value)
 
