@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ FLOAT64 = np.dtype("<f8")
 
 
 def plain_block(schema: Schema, table: NDArray[Any]) -> Rows:
-    """Read features that are all numbers under one rule (`schema.plain`), as one block.
+    """Read features that are all numbers (`schema.plain`), as one block.
 
     Args:
         schema: Of the model.
@@ -34,17 +35,42 @@ def plain_block(schema: Schema, table: NDArray[Any]) -> Rows:
         InvalidInput: A number does not fit; names row and feature.
     """
     matrix = np.ascontiguousarray(table, FLOAT64)
-    _, refused = schema.cells[0].from_array(matrix.reshape(-1))
-    if refused is not None:
-        row, feature = divmod(int(np.argmax(refused)), schema.width)
-        numbers(schema.cells[feature], matrix[:, feature], row)
-    return Rows(matrix.data.cast("B") if matrix.size else b"", len(matrix))
+    if not matrix.size:
+        return Rows(b"", len(matrix))
+    data = matrix.data.cast("B")
+    if not fits(schema, data):
+        _refuse_first(schema, matrix)
+    return Rows(data, len(matrix))
 
 
 def fits(schema: Schema, data: memoryview) -> bool:
-    """Return whether finite float64 numbers, as bytes, lie within the bounds of a plain schema."""
-    cell = schema.cells[0]
-    return not cell.bounded or cell.from_array(np.frombuffer(data, FLOAT64))[1] is None
+    """Return whether every feature of a plain schema takes each of these numbers, whatever its place.
+
+    False says nothing: a feature may have wider bounds than its neighbours.
+
+    Args:
+        schema: Of the model.
+        data: float64 numbers, at least one, as bytes.
+    """
+    if schema.nullable and schema.lower == -math.inf and schema.upper == math.inf:
+        return True
+    values = np.frombuffer(data, FLOAT64)
+    smallest, largest = (np.fmin, np.fmax) if schema.nullable else (np.minimum, np.maximum)
+    low, high = smallest.reduce(values), largest.reduce(values)  # NaN where a number is missing
+    return bool(schema.lower <= low and high <= schema.upper)
+
+
+def _refuse_first(schema: Schema, matrix: NDArray[np.float64]) -> None:
+    """Raise what is wrong with the first number, row by row, that its feature refuses; it may be none."""
+    first: tuple[int, int] | None = None
+    for feature, cell in enumerate(schema.cells):
+        refused = cell.from_array(matrix[:, feature])[1]
+        if refused is not None:
+            place = (int(np.argmax(refused)), feature)
+            first = place if first is None else min(first, place)
+    if first is not None:
+        row, feature = first
+        numbers(schema.cells[feature], matrix[:, feature], row)
 
 
 def numbers(cell: Cell, column: NDArray[Any], row: int | None = None) -> NDArray[np.float64]:

@@ -55,6 +55,10 @@ class Schema:
         pack_row: A `row` to the row's float64 bytes.
         pack_text: Text cells in the order of the features, a reader of floats and one of integers, to
             the row's float64 bytes.
+        plain: Every feature is a used number, and missing values are accepted for all or none.
+        nullable: With `plain`: missing values are accepted.
+        lower: With `plain`: every feature takes all numbers from here
+        upper: to here; some may take others too, which the general path knows.
     """
 
     def __init__(self, signature: Signature) -> None:
@@ -68,11 +72,14 @@ class Schema:
         self.record = _struct("Record", self.cells, kinds)
         self.columns = _struct("Columns", self.cells, [list_of(each) for each in kinds])
         self._pack = struct.Struct(f"<{self.width}d").pack
-        self.plain = _plain(self.cells)
+        self.lower, self.upper = _band(self.cells)
+        self.plain = self.lower <= self.upper and _plain(self.cells)
+        self.nullable = self.plain and self.cells[0].feature.missing
         self.row: Any
         self.pack_row: Pack
         if self.plain:
-            self.row = _nested(kinds[0], signature.row_shape or (self.width,))
+            kind = _within(self.lower, self.upper)
+            self.row = _nested(kind | None if self.nullable else kind, signature.row_shape or (self.width,))
             self.pack_row = self._pack_plain(len(signature.row_shape or (self.width,)))
         else:
             self.row = tuple[tuple(kinds)]  # type: ignore[misc]
@@ -85,7 +92,7 @@ class Schema:
     def _pack_plain(self, depth: int) -> Pack:
         """Return the packer of rows that are numbers throughout: no code to run per feature."""
         pack = self._pack
-        nullable = self.cells[0].feature.missing
+        nullable = self.nullable
 
         def pack_flat(row: Sequence[float | None]) -> bytes:
             try:
@@ -185,16 +192,17 @@ def _nested(kind: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _plain(cells: Sequence[Cell]) -> bool:
-    """Tell whether every feature is a used number under one and the same rule."""
-    first = cells[0].feature if cells else None
-    return first is not None and all(
-        cell.used
-        and cell.codes is None
-        and cell.kind is Kind.NUMBER
-        and (cell.feature.missing, cell.feature.lower, cell.feature.upper)
-        == (first.missing, first.lower, first.upper)
-        for cell in cells
+    """Tell whether every feature is a used number, and all or none may be missing."""
+    return len({cell.feature.missing for cell in cells}) == 1 and all(
+        cell.used and cell.codes is None and cell.kind is Kind.NUMBER for cell in cells
     )
+
+
+def _band(cells: Sequence[Cell]) -> tuple[float, float]:
+    """Return which numbers every feature takes: a scaler's overflow sets other limits for each column."""
+    bounded = [cell.feature for cell in cells if cell.bounded]
+    lower = max((feature.lower for feature in bounded), default=-math.inf)
+    return lower, min((feature.upper for feature in bounded), default=math.inf)
 
 
 def _json_type(cell: Cell) -> Any:
@@ -225,14 +233,18 @@ def _json_type(cell: Cell) -> Any:
 
 
 def _number_type(cell: Cell) -> Any:
-    feature = cell.feature
     if cell.codes is not None:
         return int | float if cell.exact else float
+    return _within(cell.feature.lower, cell.feature.upper) if cell.bounded else float
+
+
+def _within(lower: float, upper: float) -> Any:
+    """Return the msgspec type of a number between bounds, which may be infinite."""
     limits: dict[str, Any] = {}
-    if cell.bounded and not math.isinf(feature.lower):
-        limits["ge"] = feature.lower
-    if cell.bounded and not math.isinf(feature.upper):
-        limits["le"] = feature.upper
+    if not math.isinf(lower):
+        limits["ge"] = lower
+    if not math.isinf(upper):
+        limits["le"] = upper
     return Annotated[float, Meta(**limits)] if limits else float
 
 
