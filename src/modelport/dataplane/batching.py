@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 STUCK_S = 5.0
 """Seconds a call may go on after it was told to stop; then only the end of the process helps."""
 
+MODEL_NICENESS = 1
+"""A model that computes for long stands back a little for the loop.
+
+The loop sleeps between requests and would get less than its half of a core: at 0 a light model kept 0.44 of
+its rate and a heavy one 0.56, at 1 they kept 0.51 and 0.48, at 3 0.6 and 0.38 (`bench/isolation.py`).
+"""
+
 PACE_WEIGHT = 0.2  # of the newest call in the running average of what a row takes
 
 Answer = bytes | Exception
@@ -90,7 +97,7 @@ class Batcher:
         self._slow_rows = 0
         self._call: _Call | None = None
         self._own_flight: Flight | None = None
-        self._thread = OneThread("model")
+        self._thread = OneThread("model", niceness=MODEL_NICENESS)
         self._pace_s = costs.row_s
         self._admission = Admission(costs.seconds(1), now())
         self.used_at = 0.0  # when its newest call began; 0: never

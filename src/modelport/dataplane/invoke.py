@@ -94,7 +94,7 @@ class Invoker:
             batcher = lane.batcher
             if batcher.busy and not batcher.inline_rows_max and not batcher.admits():
                 _overloaded(endpoint)
-            exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= lane.inline_bytes else None
+            exchange.rows = lane.decode_in_passing(exchange.body)
         except Dormant as dormant:
             assert variant is not None  # noqa: S101 - it is the one that has no model in memory
             self._hold(exchange, ask, endpoint, variant, dormant.handle)
@@ -162,7 +162,7 @@ class Invoker:
     def _submit(self, exchange: Exchange, ask: Ask, variant: ServedVariant) -> None:
         """Decode a request whose model is there, and let it be answered. `handle` has this written out."""
         lane = exchange.lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
-        exchange.rows = lane.decode(exchange.body) if len(exchange.body) <= lane.inline_bytes else None
+        exchange.rows = lane.decode_in_passing(exchange.body)
         exchange.queue.waiting += 1
         exchange.table.open += 1
         lane.batcher.submit(exchange)

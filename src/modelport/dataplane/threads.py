@@ -6,6 +6,8 @@ its worker's stop.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,10 +25,13 @@ class OneThread:
 
     Args:
         name: Of the thread.
+        niceness: How far it stands back for the process's other threads, where the system has a priority for
+            each thread (Linux); 0 to 19.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, niceness: int = 0) -> None:
         self._name = name
+        self._niceness = niceness
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -46,7 +51,9 @@ class OneThread:
 
         self._tasks.put(task)
         if self._thread is None:
-            self._thread = threading.Thread(target=_run, args=(self._tasks,), name=self._name, daemon=True)
+            self._thread = threading.Thread(
+                target=_run, args=(self._tasks, self._niceness), name=self._name, daemon=True
+            )
             self._thread.start()
         return future
 
@@ -63,8 +70,10 @@ def any_at_work() -> bool:
     return any(thread.is_alive() for thread in _at_work)
 
 
-def _run(tasks: SimpleQueue[Any]) -> None:
+def _run(tasks: SimpleQueue[Any], niceness: int) -> None:
     thread = threading.current_thread()
+    if niceness and sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
     while (task := tasks.get()) is not None:
         _at_work.add(thread)
         try:

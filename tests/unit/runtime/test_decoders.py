@@ -17,9 +17,11 @@ from fakes.rows import as_json, npy
 from fakes.signatures import FLIGHT, FLIGHTS, matrix_signature
 from modelport.domain.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 from modelport.domain.signature import Feature, FeatureType, Signature
-from modelport.runtime.codecs import Codecs
+from modelport.runtime.codecs import TRITON_TYPE, Codecs, Lengthy
 from modelport.runtime.codecs.json_text import JsonDecoder
+from modelport.runtime.codecs.large_json import SIMDJSON
 from modelport.runtime.codecs.schema import Schema
+from modelport.runtime.codecs.values import PASSING_BYTES
 from modelport.runtime.rows import Rows
 
 CODECS = Codecs(FLIGHTS)
@@ -225,3 +227,67 @@ def test_a_damaged_request_is_rows_or_refused(data: st.DataObject) -> None:
 def test_more_values_than_memory_is_meant_for_are_too_large(content_type: str) -> None:
     with pytest.raises(PayloadTooLarge, match="10000000"):
         CODECS.decoder_for(content_type)(b"[" + b"1," * 10_000_001 + b"1]")
+
+
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_rows_of_a_shape_never_leave_the_fast_path(flat: bool, wrapped: bool) -> None:  # noqa: FBT001
+    width = 3 * 40 * 20
+    decode = FastOnly(Schema(replace(matrix_signature(width), row_shape=(3, 40, 20))))
+    array = np.arange(2.0 * width).reshape(2, 3, 40, 20) / 7
+    rows = array.reshape(2, -1).tolist() if flat else array.tolist()
+    for _ in range(2):  # with simdjson once it is there
+        SIMDJSON.load()
+        body = json.dumps({"instances": rows} if wrapped else rows).encode()
+        assert decode(body).matrix().tobytes() == array.tobytes()
+
+
+def bounded(*bounds: tuple[float, float]) -> Codecs:
+    """Return the codecs of a model whose features take other numbers each."""
+    features = tuple(
+        Feature(name=f"x{j}", type=FeatureType.DOUBLE, lower=lower, upper=upper)
+        for j, (lower, upper) in enumerate(bounds)
+    )
+    return Codecs(replace(matrix_signature(len(bounds)), features=features))
+
+
+@pytest.mark.parametrize("rows", [1, 400])
+def test_each_feature_has_its_own_bounds(rows: int) -> None:
+    codecs = bounded((-10.0, 10.0), (-1000.0, 5.0))
+    good = np.tile([9.5, -999.0], (rows, 1))  # the second would be beyond the first's bounds
+    bad = good.copy()
+    bad[-1] = [9.5, 6.0]
+    tensor = {"name": "input", "shape": [rows, 2], "datatype": "FP64"}
+    for content_type, encode in (
+        (None, lambda array: json.dumps({"instances": array.tolist()}).encode()),
+        ("text/csv", lambda array: "\n".join(",".join(map(repr, row)) for row in array.tolist()).encode()),
+        ("application/x-npy", npy),
+        (TRITON_TYPE, lambda array: json.dumps({"inputs": [{**tensor, "data": array.tolist()}]}).encode()),
+    ):
+        assert codecs.decoder_for(content_type)(encode(good)).matrix().tobytes() == good.tobytes()
+        error = refusal(encode(bad), content_type, codecs)
+        assert (error.row, error.feature) == (rows - 1, "x1")
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/csv", "application/jsonlines"])
+def test_a_loop_does_not_read_large_bodies_value_by_value(content_type: str) -> None:
+    """A body that only the general path understands goes to a thread, and gives the same rows there."""
+    width = 3
+    decode = Codecs(matrix_signature(width)).decoder_for(content_type)
+    rows = [[1.5, -2.0, 3.25]] * PASSING_BYTES
+    lines = "\n".join(",".join(f'"{value}"' for value in row) for row in rows)
+    records = [dict(zip(("x0", "x1", "x2"), row, strict=True)) for row in rows]
+    body = {
+        "application/json": json.dumps({"instances": rows, "parameters": {}}).encode(),
+        "text/csv": lines.encode(),
+        "application/jsonlines": b"\n\n".join(json.dumps(record).encode() for record in records),
+    }[content_type]
+    with pytest.raises(Lengthy):
+        decode.in_passing(body)
+    assert decode(body).count == len(rows)
+
+
+@pytest.mark.parametrize("content_type", ["application/vnd.apache.arrow.stream", "application/x-npz"])
+def test_a_loop_reads_nothing_that_may_unpack_to_more(content_type: str) -> None:
+    with pytest.raises(Lengthy):
+        CODECS.decoder_for(content_type).in_passing(b"small")

@@ -11,6 +11,7 @@ from modelport.runtime.codecs.open_inference_reply import MixedReply, OpenInfere
 from modelport.runtime.codecs.packing import ENCODINGS, Unpacking, parse_content_encoding, unpack
 from modelport.runtime.codecs.registry import Codecs, Decoder, Encoder
 from modelport.runtime.codecs.tensors import input_tensors, output_tensors
+from modelport.runtime.codecs.values import Lengthy
 
 __all__ = [
     "ENCODINGS",
@@ -18,6 +19,7 @@ __all__ = [
     "Codecs",
     "Decoder",
     "Encoder",
+    "Lengthy",
     "MixedReply",
     "OpenInferenceEncoder",
     "Unpacking",

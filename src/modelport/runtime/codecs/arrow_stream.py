@@ -18,7 +18,7 @@ import numpy as np
 from modelport.domain.errors import InvalidInput, PayloadTooLarge
 from modelport.domain.signature import Signature
 from modelport.runtime.codecs.schema import Schema
-from modelport.runtime.codecs.values import VALUES_MAX, GeneralReader
+from modelport.runtime.codecs.values import VALUES_MAX, GeneralReader, Lengthy
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import located
@@ -40,8 +40,6 @@ class ArrowDecoder:
     Args:
         schema: The model's generated fast path.
     """
-
-    off_loop = True
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
@@ -70,6 +68,10 @@ class ArrowDecoder:
             raise _no_stream(error) from None
         except (OSError, ValueError, IndexError, MemoryError) as error:
             raise _no_stream(error) from None
+
+    def in_passing(self, _body: bytes) -> Rows:
+        """Refuse: however small, a stream may hold many rows, and the library has to be imported."""
+        raise Lengthy
 
     def _read(self, stream: pa.RecordBatchStreamReader, encoder: ColumnEncoder) -> Rows:
         parts: list[Any] = []

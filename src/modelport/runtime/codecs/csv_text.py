@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from operator import itemgetter
 
 import msgspec
@@ -19,7 +20,7 @@ from modelport.domain.signature import Output, Value
 from modelport.runtime.codecs.arrays import fits
 from modelport.runtime.codecs.large_json import LARGE_BYTES, SIMDJSON
 from modelport.runtime.codecs.schema import Schema, list_of
-from modelport.runtime.codecs.values import GeneralReader, finished, refuse_many_values
+from modelport.runtime.codecs.values import GeneralReader, finished, refuse_lengthy, refuse_many_values
 from modelport.runtime.numerals import read_integer, read_number
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
@@ -37,8 +38,6 @@ class CsvDecoder:
         schema: The model's generated fast path.
         header: The media type's parameter: "present", "absent", or None to tell by the first line.
     """
-
-    off_loop = False
 
     def __init__(self, schema: Schema, header: str | None = None) -> None:
         self._schema = schema
@@ -62,12 +61,24 @@ class CsvDecoder:
             InvalidInput: The body is not CSV, a name of the header is unknown, or a cell does not fit.
         """
         refuse_many_values(body)
-        if self._takes_bare:
-            try:
-                return self._read_bare(body)
-            except Exception:  # noqa: BLE001, S110 - the path below takes everything and words the errors
-                pass
-        return self._read(body)
+        return self._read_if_bare(body) or self._read(body)
+
+    def in_passing(self, body: bytes) -> Rows:
+        """Return the body's rows, unless it is large and must be read cell by cell."""
+        refuse_many_values(body)
+        rows = self._read_if_bare(body)
+        if rows is None:
+            refuse_lengthy(body)
+            rows = self._read(body)
+        return rows
+
+    def _read_if_bare(self, body: bytes) -> Rows | None:
+        """Return the rows of lines of bare numbers; None where a body is anything else."""
+        if not self._takes_bare:
+            return None
+        with suppress(Exception):  # `_read` takes everything and words the errors
+            return self._read_bare(body)
+        return None
 
     def _read_bare(self, body: bytes) -> Rows:
         """Read lines of bare numbers as the JSON they nearly are: several times as fast as cell by cell."""

@@ -13,7 +13,7 @@ from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Output
 from modelport.runtime.codecs.schema import Schema
 from modelport.runtime.codecs.strict_json import parse_value, refuse_doubled
-from modelport.runtime.codecs.values import GeneralReader, finished, refuse_many_values
+from modelport.runtime.codecs.values import GeneralReader, finished, refuse_lengthy, refuse_many_values
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
 
@@ -24,8 +24,6 @@ class JsonLinesDecoder:
     Args:
         schema: The model's generated fast path.
     """
-
-    off_loop = False
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
@@ -45,6 +43,15 @@ class JsonLinesDecoder:
         try:
             return self._read_fast(body)
         except Exception:  # noqa: BLE001 - whatever it was, the general path says what is wrong
+            return self._read(body)
+
+    def in_passing(self, body: bytes) -> Rows:
+        """Return the body's rows, unless it is large and takes the general path."""
+        refuse_many_values(body)
+        try:
+            return self._read_fast(body)
+        except Exception:  # noqa: BLE001 - as above
+            refuse_lengthy(body)
             return self._read(body)
 
     def _read_fast(self, body: bytes) -> Rows:

@@ -26,20 +26,21 @@ from modelport.runtime.codecs.arrays import fits
 from modelport.runtime.codecs.large_json import LARGE_BYTES, SIMDJSON
 from modelport.runtime.codecs.schema import Schema, list_of, map_of
 from modelport.runtime.codecs.strict_json import parse_value, refuse_doubled
-from modelport.runtime.codecs.values import GeneralReader, refuse_many_values
+from modelport.runtime.codecs.values import GeneralReader, refuse_lengthy, refuse_many_values
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import found, located
 
 Wrapper = Literal["instances", "inputs", "dataframe_split", "dataframe_records"]
 WRAPPERS = ("instances", "inputs", "dataframe_split", "dataframe_records")
 PARAMETERS = ("parameters", "params")  # of KServe, Vertex AI, MLflow: accepted where empty
-HEAD_BYTES = 16  # enough for `{"instances": [{`
+HEAD_BYTES = 17  # enough for `{"instances": [[[`
 HEADS_MAX = 64
 SHAPE = re.compile(
     rb"\s*(?:(?P<bare>\[)\s*(?P<first>[\[{])"
     rb'|\{\s*"(?P<wrapper>instances|inputs|dataframe_records|dataframe_split)"\s*:\s*(?P<open>[\[{])\s*'
     rb"(?P<inner>[\[{]?))"
 )
+DEEPER = re.compile(rb"\s*\[")
 BOMB_CHECK_BYTES = 1 << 20  # larger bodies that fail are not parsed a second time when they are all brackets
 BRACKET_SHARE_MAX = 1 / 8
 ROW = re.compile(r"\[([0-9]{1,18})\]")  # in the path of a parser's error
@@ -59,8 +60,6 @@ class JsonDecoder:
         schema: The model's generated fast path.
     """
 
-    off_loop = False
-
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._reader = GeneralReader(schema.cells, schema.signature.row_shape)
@@ -78,12 +77,25 @@ class JsonDecoder:
         """
         refuse_many_values(body)
         try:
-            fast = self._heads.get(body[:HEAD_BYTES])
-            if fast is None:
-                fast = self._recognise(body)
-            return fast(body)
+            return self._read_fast(body)
         except Exception:  # noqa: BLE001 - whatever it was, the general path says what is wrong
             return self._read(body)
+
+    def in_passing(self, body: bytes) -> Rows:
+        """Return the body's rows, unless it is large and takes the general path."""
+        refuse_many_values(body)
+        try:  # as `_read_fast`, written out because it carries most traffic
+            fast = self._heads.get(body[:HEAD_BYTES])
+            return fast(body) if fast is not None else self._recognise(body)(body)
+        except Exception:  # noqa: BLE001 - as above
+            refuse_lengthy(body)
+            return self._read(body)
+
+    def _read_fast(self, body: bytes) -> Rows:
+        fast = self._heads.get(body[:HEAD_BYTES])
+        if fast is None:
+            fast = self._recognise(body)
+        return fast(body)
 
     # ---- fast path
 
@@ -92,10 +104,10 @@ class JsonDecoder:
         shape = SHAPE.match(body)
         if shape is None:
             key = ("object", "")
-        elif shape["bare"]:
-            key = ("bare", shape["first"].decode())
         else:
-            key = (shape["wrapper"].decode(), (shape["open"] + shape["inner"]).decode())
+            brackets = shape["first"] or shape["open"] + shape["inner"]
+            deeper = b"[" if DEEPER.match(body, shape.end()) else b""
+            key = ("bare" if shape["bare"] else shape["wrapper"].decode(), (brackets + deeper).decode())
         fast = self._made.get(key)
         if fast is None:
             fast = self._made[key] = self._make(*key)
@@ -104,32 +116,39 @@ class JsonDecoder:
         return fast
 
     def _make(self, form: str, brackets: str) -> Fast:
-        schema = self._schema
         if form == "object":
             return self._one_object()
         if form == "bare":
-            rows = list_of(schema.record if brackets == "{" else schema.row)
-            many = self._many(msgspec.json.Decoder(rows).decode, brackets == "{", 0)
-            return many if brackets == "{" else self._large(None, many)
+            row, pack = self._row_of_kind(brackets)
+            many = self._many(msgspec.json.Decoder(list_of(row)).decode, pack, brackets == "{", 0)
+            return self._large(None, many) if brackets == "[" else many
         if form == "dataframe_split" and brackets.startswith("{"):
             return self._split()
         if form == "inputs" and brackets.startswith("{"):
             return self._columns()
-        if brackets not in {"[{", "[["}:
+        if brackets not in {"[{", "[[", "[[["}:
             return _leave
-        kind = schema.record if brackets == "[{" else schema.row
+        row, pack = self._row_of_kind(brackets[1:])
         wrapper = msgspec.defstruct(
-            "Wrapper", [("rows", list_of(kind))], rename={"rows": form}, forbid_unknown_fields=True, gc=False
+            "Wrapper", [("rows", list_of(row))], rename={"rows": form}, forbid_unknown_fields=True, gc=False
         )
         parse: Callable[[bytes], Any] = msgspec.json.Decoder(wrapper).decode
         if brackets == "[{":
             return self._wrapped_records(parse)
-        return self._large(form, self._many(lambda body: parse(body).rows, False, 1))
+        many = self._many(lambda body: parse(body).rows, pack, False, 1)
+        return self._large(form, many) if brackets == "[[" else many
+
+    def _row_of_kind(self, brackets: str) -> tuple[Any, Callable[[Any], bytes]]:
+        """Return the type of a row that begins with these brackets, and what packs it."""
+        schema = self._schema
+        if brackets == "{":
+            return schema.record, schema.pack_record
+        return (schema.flat, schema.pack_flat) if brackets == "[" else (schema.row, schema.pack_row)
 
     def _large(self, name: str | None, many: Fast) -> Fast:
-        """Return the path of rows as lists, `many` or a faster one for large bodies of plain numbers."""
+        """Return the path of rows as flat lists, `many` or a faster one for large bodies of numbers."""
         schema = self._schema
-        if not schema.plain or schema.signature.row_shape is not None:
+        if not schema.plain:
             return many
 
         def fast(body: bytes) -> Rows:
@@ -163,8 +182,13 @@ class JsonDecoder:
 
         return fast
 
-    def _many(self, parse: Callable[[bytes], list[Any]], objects: bool, wrappers: int) -> Fast:  # noqa: FBT001
-        pack = self._schema.pack_record if objects else self._schema.pack_row
+    def _many(
+        self,
+        parse: Callable[[bytes], list[Any]],
+        pack: Callable[[Any], bytes],
+        objects: bool,  # noqa: FBT001
+        wrappers: int,
+    ) -> Fast:
         check = self._check_doubled
 
         def fast(body: bytes) -> Rows:

@@ -40,8 +40,6 @@ class NpyDecoder:
         schema: The model's generated fast path.
     """
 
-    off_loop = False
-
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._cells = schema.cells
@@ -60,6 +58,8 @@ class NpyDecoder:
         if array.dtype.names is not None:
             return self._read_fields(array)
         return self.read_table(array)
+
+    in_passing = __call__
 
     def read_table(self, array: NDArray[Any]) -> Rows:
         """Return the rows of one array `[n, features]`, or `[n, …]` of the shape of one row.

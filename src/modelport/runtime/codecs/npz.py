@@ -22,7 +22,7 @@ from modelport.runtime.codecs.npy import NpyDecoder
 from modelport.runtime.codecs.packing import Unpacking
 from modelport.runtime.codecs.schema import Schema
 from modelport.runtime.codecs.tensors import INPUT
-from modelport.runtime.codecs.values import VALUES_MAX, GeneralReader
+from modelport.runtime.codecs.values import VALUES_MAX, GeneralReader, Lengthy
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import located
 
@@ -44,8 +44,6 @@ class NpzDecoder:
         schema: The model's generated fast path.
         limits: What the members may unpack to, together.
     """
-
-    off_loop = True
 
     def __init__(self, schema: Schema, limits: Unpacking) -> None:
         self._schema = schema
@@ -78,6 +76,10 @@ class NpzDecoder:
         ) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise InvalidInput(f"the body is not a npz file: {reason}", hint="use np.savez") from None
+
+    def in_passing(self, _body: bytes) -> Rows:
+        """Refuse: its members may unpack to much more."""
+        raise Lengthy
 
     def _read(self, archive: ZipFile, size: int) -> Rows:
         members = archive.infolist()

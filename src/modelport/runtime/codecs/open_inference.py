@@ -45,7 +45,13 @@ from modelport.runtime.codecs.tensors import (
     numbers_of_few,
     output_tensors,
 )
-from modelport.runtime.codecs.values import VALUES_MAX, GeneralReader, finished, refuse_many_values
+from modelport.runtime.codecs.values import (
+    VALUES_MAX,
+    GeneralReader,
+    Lengthy,
+    finished,
+    refuse_many_values,
+)
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import found, located, quote
 
@@ -55,6 +61,7 @@ TRITON = "application/vnd.sagemaker-triton.binary+json"
 HEAD_SIZE = "json-header-size"
 FEW_ROWS = 16
 KEPT_MAX = 64
+JSON_IN_PASSING_BYTES = 32 << 10  # tensors of texts are looked up one by one
 QUOTE, COLON = b'":'
 LENGTH_HINT = "Inference-Header-Content-Length is the length of the JSON before the binary tensors"
 KEPT_BYTES_MAX = 8 << 10
@@ -117,8 +124,6 @@ class OpenInferenceDecoder:
         head_bytes: Length of the JSON in front of binary tensors; None: all of the body is JSON.
     """
 
-    off_loop = False
-
     def __init__(self, schema: Schema, head_bytes: int | None = None) -> None:
         self._schema = schema
         self._reader = GeneralReader(schema.cells, schema.signature.row_shape)
@@ -149,6 +154,12 @@ class OpenInferenceDecoder:
             if prepared.keep and size <= KEPT_BYTES_MAX and len(self._kept) < KEPT_MAX:
                 self._kept[body[:size]] = prepared
         return prepared.read(body)
+
+    def in_passing(self, body: bytes) -> Rows:
+        """Return the body's rows, unless it is large and all JSON."""
+        if self._head_bytes is None and len(body) > JSON_IN_PASSING_BYTES:
+            raise Lengthy
+        return self(body)
 
     def _prepare(self, head: bytes) -> _Prepared:
         """Return how the request that begins with this JSON is read."""

@@ -20,6 +20,7 @@ from modelport.runtime.codecs.npz import NpzDecoder
 from modelport.runtime.codecs.open_inference import HEAD_SIZE, TRITON, OpenInferenceDecoder
 from modelport.runtime.codecs.packing import UNPACKING, Unpacking, unpack
 from modelport.runtime.codecs.schema import Schema
+from modelport.runtime.codecs.values import Lengthy
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import found
 
@@ -39,19 +40,22 @@ SIZE = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 class Decoder(Protocol):
-    """Reads bodies of one content type.
-
-    Attributes:
-        off_loop: It may take long, however small the body: it is not called from an event loop.
-    """
-
-    off_loop: bool
+    """Reads bodies of one content type."""
 
     def __call__(self, body: bytes, /) -> Rows:
         """Return the body's rows.
 
         Raises:
             InvalidInput: Nothing else; with `row` and `feature` where there is one.
+        """
+        ...
+
+    def in_passing(self, body: bytes, /) -> Rows:
+        """Return the rows of a body that does not take long to read: what an event loop calls.
+
+        Raises:
+            Lengthy: It may take long.
+            InvalidInput: As above.
         """
         ...
 
@@ -85,8 +89,6 @@ class Unpacked:
         limits: How much they may unpack to.
     """
 
-    off_loop = True
-
     def __init__(self, decode: Decoder, encoding: str, limits: Unpacking) -> None:
         self._decode = decode
         self._encoding = encoding
@@ -95,6 +97,10 @@ class Unpacked:
     def __call__(self, body: bytes) -> Rows:
         """Return the body's rows."""
         return self._decode(unpack(body, self._encoding, self._limits))
+
+    def in_passing(self, _body: bytes) -> Rows:
+        """Refuse: what a packed body holds cannot be seen."""
+        raise Lengthy
 
 
 class Codecs:

@@ -49,10 +49,12 @@ class Schema:
     Attributes:
         cells: The rules of each feature.
         record: msgspec type of a row sent as an object.
-        row: msgspec type of a row sent as a list.
+        row: msgspec type of a row sent as a list, of lists where one row has a shape.
+        flat: msgspec type of a row sent as a flat list, whatever its shape.
         columns: msgspec type of column-oriented rows: one list per feature.
         pack_record: A `record` to the row's float64 bytes.
         pack_row: A `row` to the row's float64 bytes.
+        pack_flat: A `flat` to the row's float64 bytes.
         pack_text: Text cells in the order of the features, a reader of floats and one of integers, to
             the row's float64 bytes.
         plain: Every feature is a used number, and missing values are accepted for all or none.
@@ -76,14 +78,18 @@ class Schema:
         self.plain = self.lower <= self.upper and _plain(self.cells)
         self.nullable = self.plain and self.cells[0].feature.missing
         self.row: Any
+        self.flat: Any
         self.pack_row: Pack
+        self.pack_flat: Pack
         if self.plain:
             kind = _within(self.lower, self.upper)
-            self.row = _nested(kind | None if self.nullable else kind, signature.row_shape or (self.width,))
-            self.pack_row = self._pack_plain(len(signature.row_shape or (self.width,)))
+            kind = kind | None if self.nullable else kind
+            shape = signature.row_shape or (self.width,)
+            self.row, self.pack_row = _nested(kind, shape), self._pack_plain(len(shape))
+            self.flat, self.pack_flat = _nested(kind, (self.width,)), self._pack_plain(1)
         else:
-            self.row = tuple[tuple(kinds)]  # type: ignore[misc]
-            self.pack_row = self._generate(
+            self.row = self.flat = tuple[tuple(kinds)]  # type: ignore[misc]
+            self.pack_row = self.pack_flat = self._generate(
                 "pack_row", f"({_names(self.width)},) = r", [f"f{j}" for j in range(self.width)]
             )
         self.pack_record = self._generate("pack_record", "", [f"r.f{j}" for j in range(self.width)])

@@ -146,6 +146,24 @@ class GeneralReader:
             raise located(number, cell.name, str(misfit), hint=hint or _hint(value)) from None
 
 
+PASSING_BYTES = 4 << 10
+"""A body this small is read value by value on an event loop; that takes a millisecond at most."""
+
+
+class Lengthy(Exception):
+    """Reading this body takes long: it is not done on an event loop."""
+
+
+def refuse_lengthy(body: bytes) -> None:
+    """Refuse to read a body value by value in passing.
+
+    Raises:
+        Lengthy: It is too large for that.
+    """
+    if len(body) > PASSING_BYTES:
+        raise Lengthy
+
+
 def refuse_many_values(body: bytes) -> None:
     """Refuse a body of so many values that reading it would take gigabytes.
 
