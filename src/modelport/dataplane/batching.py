@@ -1,9 +1,10 @@
 """When a model runs: at once on the loop, or in its own thread, with whom waits at the same moment.
 
 What became readable in one turn of the loop shares one call; nobody waits for company. Short calls run on
-the loop. A call predicted to take longer (`costs.py`), and a body too large to decode in passing, go to the
-model's own thread, so that one model never holds up another. There requests queue, and in overload
-(`admission.py`) the queue is kept short. A request that may have killed a worker runs alone (`suspects.py`).
+the loop, as long as what a turn brings for one model is short altogether. A call predicted to take longer
+(`costs.py`), what comes beyond a turn's share, and a body too large to decode in passing go to the model's
+own thread, so that one model never holds up another. There requests queue, and in overload (`admission.py`)
+the queue is kept short. A request that may have killed a worker runs alone (`suspects.py`).
 """
 
 from __future__ import annotations
@@ -81,8 +82,9 @@ class Batcher:
     ) -> None:
         self.model = model
         self.inline_rows_max = costs.rows_within(INLINE_S)
+        self._call_rows = max(1, min(rows_max, self.inline_rows_max))
+        self._turn_rows = int(INLINE_S / costs.seconds(self._call_rows)) * self._call_rows
         self._rows_max = min(rows_max, costs.worthwhile_rows)
-        self._inline_batch_rows = max(1, min(rows_max, costs.rows_within(2 * INLINE_S)))
         self._features = model.features
         self._loop = loop
         self._now = now
@@ -92,7 +94,8 @@ class Batcher:
         self._flight = flight
         self._new_flight = new_flight
         self._on_stuck = on_stuck
-        self._quick: list[Exchange] = []
+        self._quick: list[Exchange] = []  # what this turn of the loop brought, and runs on it
+        self._quick_rows = 0
         self._slow: deque[Exchange] = deque()
         self._slow_rows = 0
         self._call: _Call | None = None
@@ -115,12 +118,14 @@ class Batcher:
     def submit(self, exchange: Exchange) -> None:
         """Take a request; its `finish` is called later, never from here."""
         rows = exchange.rows
-        if rows is not None and rows.count <= self.inline_rows_max:
-            quick = self._quick
-            if not quick:
-                self._loop.call_soon(self._run_quick)
-            quick.append(exchange)
-            return
+        if rows is not None and not (self._slow and self._is_short(self._slow[-1])):
+            quick, turn_rows = self._quick, self._quick_rows + rows.count
+            if turn_rows <= (self._turn_rows if quick else self.inline_rows_max):
+                if not quick:
+                    self._loop.call_soon(self._run_quick)
+                self._quick_rows = turn_rows
+                quick.append(exchange)
+                return
         self._slow.append(exchange)
         self._slow_rows += self._rows_of(exchange)
         wait_s = max(0.0, exchange.deadline - self._now())
@@ -139,7 +144,7 @@ class Batcher:
     # on the loop
 
     def _run_quick(self) -> None:
-        waiting, self._quick = self._quick, []
+        waiting, self._quick, self._quick_rows = self._quick, [], 0
         now = self._now()
         if any(exchange.deadline <= now for exchange in waiting):
             waiting = [exchange for exchange in waiting if self._in_time(exchange, now)]
@@ -153,7 +158,7 @@ class Batcher:
             self._run_inline(waiting)
             return
         counts = [cast("Rows", exchange.rows).count for exchange in waiting]
-        for start, stop in plan(counts, self._inline_batch_rows):
+        for start, stop in plan(counts, self._call_rows):
             self._run_inline(waiting[start:stop])
 
     def _run_inline(self, group: list[Exchange]) -> None:
@@ -172,7 +177,7 @@ class Batcher:
 
     def _run_slow(self) -> None:
         """Send the first group of those that wait to the model's thread."""
-        if self._admission.overloaded and not self.inline_rows_max:
+        if self._admission.overloaded:
             self._shed()
         group = self._next_group()
         if not group:
@@ -184,7 +189,12 @@ class Batcher:
         future.add_done_callback(partial(self._call_back, self._call))
 
     def _shed(self) -> None:
-        """Turn away who has waited longest: their answers would be the latest, and make all others late."""
+        """Turn away who has waited longest: their answers would be the latest, and make all others late.
+
+        That is for the queue that overload began with; one that is full by a request more or less stays.
+        """
+        if self._slow_rows * self._pace_s <= 2 * self._admission.wait_s:
+            return
         while self._slow_rows * self._pace_s > self._admission.wait_s:
             exchange = self._slow.popleft()
             self._slow_rows -= self._rows_of(exchange)
@@ -208,6 +218,10 @@ class Batcher:
                 if alone:
                     break
         return group
+
+    def _is_short(self, exchange: Exchange) -> bool:
+        """Return whether it would run on the loop, had the turn not brought too many."""
+        return exchange.rows is not None and exchange.rows.count <= self.inline_rows_max
 
     def _rows_of(self, exchange: Exchange) -> int:
         return self._rows_max if exchange.rows is None else exchange.rows.count

@@ -77,7 +77,7 @@ class Invoker:
                 chosen = endpoint.routes.choose(ask.variant, random(), version=ask.version)  # noqa: S311 - shares, no secret
                 variant = endpoint.variants[chosen]
             if endpoint.waiting >= self._pending_max:
-                _overloaded(endpoint)
+                _refuse_one_more(endpoint)
             exchange.queue = endpoint
             exchange.table = table
             if ask.inference_id is None:
@@ -92,8 +92,10 @@ class Invoker:
             )
             lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
             batcher = lane.batcher
-            if batcher.busy and not batcher.inline_rows_max and not batcher.admits():
-                _overloaded(endpoint)
+            if batcher.busy and not batcher.admits():
+                lane.codes(503).add()
+                exchange.reply(lane.overloaded)
+                return
             exchange.rows = lane.decode_in_passing(exchange.body)
         except Dormant as dormant:
             assert variant is not None  # noqa: S101 - it is the one that has no model in memory
@@ -212,7 +214,10 @@ class Invoker:
 
     def _open_lane(self, variant: ServedVariant, ask: Ask) -> Lane:
         decode, encoder = ask.dialect.codecs(variant.batcher().model, ask, variant.route.model_version)
-        return variant.add_lane(ask.codec_key, decode, encoder)
+        overloaded = Unavailable(
+            f"more requests come for endpoint {variant.endpoint!r} than its model can answer in this worker"
+        )
+        return variant.add_lane(ask.codec_key, decode, encoder, ask.dialect.refuse(overloaded))
 
     def _ask_shadows(self, original: Exchange, endpoint: ServedEndpoint) -> None:
         """Give the shadow variants their copy; whatever becomes of it is nobody's trouble."""
@@ -275,9 +280,9 @@ class Invoker:
             )
 
 
+def _refuse_one_more(endpoint: ServedEndpoint) -> NoReturn:
+    raise Unavailable(f"{endpoint.waiting} requests wait for endpoint {endpoint.name!r} in this worker")
+
+
 def _type_of(answer: bytes, lane: Lane) -> str:
     return answer.content_type if isinstance(answer, MixedReply) else lane.reply_type
-
-
-def _overloaded(endpoint: ServedEndpoint) -> NoReturn:
-    raise Unavailable(f"{endpoint.waiting} requests wait for endpoint {endpoint.name!r} in this worker")

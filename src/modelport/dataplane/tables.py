@@ -47,6 +47,8 @@ class Lane:
         decode: Body to rows.
         encoder: Outputs to body.
         codes: Status to counter, for this variant and protocol.
+        overloaded: Whole reply to a request that comes while more come than can be answered: refusing has to
+            be cheap.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class Lane:
         "duration",
         "encode",
         "ok",
+        "overloaded",
         "reply",
         "reply_type",
         "variant",
@@ -71,6 +74,7 @@ class Lane:
         decode: Decoder,
         encoder: Encoder,
         codes: Callable[[int], Series],
+        overloaded: bytes,
     ) -> None:
         self.variant = variant
         self.batcher = batcher
@@ -79,6 +83,7 @@ class Lane:
         self.encode = encoder.encode
         self.reply_type = encoder.content_type
         self.codes = codes
+        self.overloaded = overloaded
         self.ok = codes(200)
         self.duration = variant.duration
         self._passing_bytes = -1 if encoder.off_loop else INLINE_BODY_BYTES
@@ -198,15 +203,17 @@ class ServedVariant:
         """Let go of what its lanes hold of a model that leaves memory."""
         self.lanes.clear()
 
-    def add_lane(self, key: CodecKey, decode: Decoder, encoder: Encoder) -> Lane:
-        """Return a lane for this protocol and pair of content types, and keep it."""
+    def add_lane(self, key: CodecKey, decode: Decoder, encoder: Encoder, overloaded: bytes) -> Lane:
+        """Return a lane for this protocol and pair of content types, and keep it; see `Lane`."""
         protocol = key[0]
         labels = (self.endpoint, self.route.variant, self.route.model_version)
         self.duration = self._slot.series(metrics.REQUEST_DURATION, *labels)
         self.inference = self._slot.series(metrics.INFERENCE_DURATION, *labels)
         self.batch_rows = self._slot.series(metrics.BATCH_SIZE, *labels)
         self._handle.keep(self)
-        lane = Lane(self, self.batcher(), decode, encoder, lambda status: self.count(protocol, status))
+        lane = Lane(
+            self, self.batcher(), decode, encoder, lambda status: self.count(protocol, status), overloaded
+        )
         if len(self.lanes) >= LANES_MAX:
             self.lanes.clear()
         self.lanes[key] = lane

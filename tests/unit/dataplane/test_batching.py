@@ -183,6 +183,26 @@ def test_many_rows_leave_the_loop_where_few_do_not():
     run(story)
 
 
+def test_a_turn_of_the_loop_runs_no_more_of_one_model_than_its_share():
+    async def story():
+        model = Model(gate := threading.Event())
+        gate.set()
+        desk = Desk(model, line(0.0, INLINE_S / 4))
+        first = [desk.submit(b"1") for _ in range(10)]
+        await asyncio.sleep(0)
+        gate.clear()
+        later = desk.submit(b"2")  # queues behind those that found no room on the loop
+        gate.set()
+        await desk.wait(11)
+        on_loop = sum(rows for rows, name in model.calls if name == threading.current_thread().name)
+        assert on_loop == 4
+        assert model.calls[-1][1] == "model"
+        assert list(desk.finished)[-1] is later
+        assert set(desk.finished) == {*first, later}
+
+    run(story)
+
+
 def test_the_loop_turns_while_a_model_is_slow_and_those_who_come_share_the_next_call():
     async def story():
         gate = threading.Event()
