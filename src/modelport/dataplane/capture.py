@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 import threading
-from base64 import b64encode
+import time
 from collections import deque
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
@@ -30,7 +30,7 @@ from modelport.runtime.codecs import Unpacking, unpack
 from modelport.settings import Settings
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import MetricSlot, Series
-from modelport.wire.capture import CaptureMetadata, CaptureRecord, Exchange, Side
+from modelport.wire.capture import Copy, RecordWriter
 
 if TYPE_CHECKING:
     from modelport.dataplane.tables import ServedVariant
@@ -41,11 +41,13 @@ FILE_BYTES_MAX = 64 << 20
 FILES_PER_LIMIT = 8  # retention removes whole files, so a limit is made of several
 DEFAULT_TYPE = "application/json"
 
-log = structlog.get_logger()
-_encode = msgspec.json.Encoder().encode
+PIECE = 64
+BREATH_S = 0.0005
+"""After so many records the thread steps aside for so long: the loop, not it, has the interpreter first."""
 
-Copy = tuple[str, bytes]
-"""Content type and body."""
+HOUR = timedelta(hours=1)
+
+log = structlog.get_logger()
 
 
 class _Taken(msgspec.Struct, gc=False):
@@ -59,10 +61,7 @@ class _Taken(msgspec.Struct, gc=False):
     asked: Copy | None
     answered: Copy | None
     encoding: str | None
-
-    @property
-    def size(self) -> int:
-        return sum(len(copy[1]) for copy in (self.asked, self.answered) if copy is not None)
+    size: int
 
 
 class Capture:
@@ -87,6 +86,8 @@ class Capture:
         self._bytes_out = 0  # … and only the thread here
         self._unpacking = Unpacking(settings.body_bytes_max, settings.unpacked_ratio_max)
         self._files: dict[tuple[str, str], _File] = {}
+        self._writer = RecordWriter()
+        self._hour = datetime.min.replace(tzinfo=UTC)  # of the newest record
         self._stopping = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
@@ -112,19 +113,9 @@ class Capture:
             answered: Content type and body of the reply, None when not kept.
             encoding: How the request's body is packed; it is kept unpacked.
         """
-        queue = self._queue
-        place = (variant.endpoint, variant.route.variant)
-        taken = _Taken(
-            place,
-            self._clock.now(),
-            variant.route.model_version,
-            prediction_id,
-            inference_id,
-            None if asked is None else (asked[0] or DEFAULT_TYPE, asked[1]),
-            answered,
-            encoding,
-        )
-        size = taken.size
+        queue, route = self._queue, variant.route
+        place = (variant.endpoint, route.variant)
+        size = (0 if asked is None else len(asked[1])) + (0 if answered is None else len(answered[1]))
         if (
             len(queue) >= self._records_max
             or self._bytes_in - self._bytes_out + size > QUEUED_BYTES_MAX
@@ -133,7 +124,19 @@ class Capture:
             self._dropped(place, "queue_full").add()
             return
         self._bytes_in += size
-        queue.append(taken)
+        queue.append(
+            _Taken(
+                place,
+                self._clock.now(),
+                route.model_version,
+                prediction_id,
+                inference_id,
+                None if asked is None else (asked[0] or DEFAULT_TYPE, asked[1]),
+                answered,
+                encoding,
+                size,
+            )
+        )
         if len(queue) * 2 >= self._records_max:
             self._wake.set()
 
@@ -158,16 +161,25 @@ class Capture:
         self._retention.close()
 
     def _write_queued(self) -> None:
+        left = len(self._queue)
+        while left:
+            piece = min(left, PIECE)
+            self._write([self._queue.popleft() for _ in range(piece)])
+            left -= piece
+            if left and not self._stopping:
+                time.sleep(BREATH_S)
+
+    def _write(self, piece: list[_Taken]) -> None:
         batches: dict[tuple[tuple[str, str], datetime], list[_Taken]] = {}
-        for _ in range(len(self._queue)):
-            taken = self._queue.popleft()
+        for taken in piece:
             self._bytes_out += taken.size
-            hour = taken.at.replace(minute=0, second=0, microsecond=0)
-            batches.setdefault((taken.place, hour), []).append(taken)
+            if not self._hour <= taken.at < self._hour + HOUR:
+                self._hour = taken.at.replace(minute=0, second=0, microsecond=0)
+            batches.setdefault((taken.place, self._hour), []).append(taken)
         for (place, hour), batch in batches.items():
             try:
                 self._file(place, hour, batch[0].at).write(
-                    b"".join([_line(self._unpacked(taken)) for taken in batch])
+                    b"".join([self._line(self._unpacked(taken)) for taken in batch])
                 )
             except Exception as error:  # noqa: BLE001 - a full disk costs copies, never predictions
                 log.warning("capture.failed", endpoint=place[0], variant=place[1], error=str(error))
@@ -175,6 +187,16 @@ class Capture:
                 self._close_file(place)
             else:
                 self._slot.series(metrics.CAPTURED, *place).add(len(batch))
+
+    def _line(self, taken: _Taken) -> bytes:
+        return self._writer.line(
+            taken.asked,
+            taken.answered,
+            taken.at,
+            event_id=taken.prediction_id,
+            inference_id=taken.inference_id,
+            model_version=taken.model_version,
+        )
 
     def _unpacked(self, taken: _Taken) -> _Taken:
         if taken.encoding is not None and taken.asked is not None:
@@ -244,37 +266,3 @@ class _File:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)
-
-
-def _line(taken: _Taken) -> bytes:
-    return (
-        _encode(
-            CaptureRecord(
-                Exchange(
-                    None if taken.asked is None else _side("INPUT", taken.asked),
-                    None if taken.answered is None else _side("OUTPUT", taken.answered),
-                ),
-                CaptureMetadata(
-                    event_id=taken.prediction_id.decode("ascii"),
-                    inference_time=taken.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                    inference_id=None if taken.inference_id is None else taken.inference_id.decode("ascii"),
-                    model_version=taken.model_version,
-                ),
-            )
-        )
-        + b"\n"
-    )
-
-
-def _side(mode: Literal["INPUT", "OUTPUT"], copy: Copy) -> Side:
-    content_type, body = copy
-    media = content_type.partition(";")[0].strip().lower()
-    encoding: Literal["CSV", "JSON"] | None = None
-    if media == "text/csv":
-        encoding = "CSV"
-    elif media.startswith("application/") and ("json" in media):
-        encoding = "JSON"
-    if encoding is not None:
-        with suppress(UnicodeDecodeError):
-            return Side(content_type, mode, body.decode("utf-8"), encoding)
-    return Side(content_type, mode, b64encode(body).decode("ascii"), "BASE64")

@@ -23,7 +23,7 @@ from modelport.dataplane.retention import Captured, Retention, choose_expired
 from modelport.settings import Settings
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import MetricSlot, read_totals
-from modelport.wire.capture import CaptureRecord
+from modelport.wire.capture import CaptureRecord, RecordWriter
 
 START = datetime(2026, 3, 1, 10, 59, 59, 250_000, tzinfo=UTC)
 
@@ -134,6 +134,35 @@ def test_one_side_alone_and_text_that_is_none(tmp_path):
     assert first.capture_data.endpoint_output is None
     assert second.capture_data.endpoint_input.encoding == "BASE64"
     assert second.capture_data.endpoint_input.observed_content_type == "application/json"
+
+
+TYPES = st.sampled_from(["application/json", "text/csv; charset=utf-8", "application/x-npy", 'a/json%b"'])
+COPIES = st.none() | st.tuples(TYPES, st.binary() | st.text().map(str.encode))
+IDS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1).map(str.encode)
+
+
+@given(st.lists(st.tuples(COPIES, COPIES, IDS, st.none() | IDS, st.datetimes(timezones=st.just(UTC)))))
+def test_lines_are_what_encoding_the_record_gives(requests):
+    writer = RecordWriter()
+    for asked, answered, event_id, inference_id, at in requests:
+        line = writer.line(
+            asked, answered, at, event_id=event_id, inference_id=inference_id, model_version="a:1"
+        )
+        record = msgspec.json.decode(line, type=CaptureRecord)
+        assert line == msgspec.json.encode(record) + b"\n"
+        said = record.event_metadata
+        assert said.event_id.encode() == event_id
+        assert said.inference_id == (None if inference_id is None else inference_id.decode())
+        assert said.inference_time == at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for copy, side in (
+            (asked, record.capture_data.endpoint_input),
+            (answered, record.capture_data.endpoint_output),
+        ):
+            if copy is None:
+                assert side is None
+            else:
+                data = base64.b64decode(side.data) if side.encoding == "BASE64" else side.data.encode()
+                assert (side.observed_content_type, data) == copy
 
 
 def test_what_was_offered_is_captured_or_dropped_exactly(tmp_path, monkeypatch):
