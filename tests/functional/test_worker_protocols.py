@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 import zlib
 
 import numpy as np
@@ -186,6 +187,10 @@ def test_a_v2_body_on_sagemakers_path_is_answered_in_kind(worker):
 def test_captured_bodies_are_kept_unpacked(worker):
     for encoding, pack in PACKERS.items():
         worker.ask("shadowed", pack(b"[[5,6]]"), {"Content-Encoding": encoding})
+    for _ in range(500):  # the shadow answers after the reply
+        if not worker.on_loop(worker.worker.serving.tables.open):
+            break
+        time.sleep(0.01)
     worker.on_loop(worker.worker._capture.close)
     for variant in ("a", "b"):
         kept = [

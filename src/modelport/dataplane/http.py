@@ -184,7 +184,14 @@ class Connection(asyncio.Protocol):
             end = data.find(HEAD_END) + 4
             plan = self._kept.get(data[:end])
             if plan is not None and end + plan.length == len(data):
-                self._hand_over(Exchange(self.answered, plan, data[end:], self._server.monotonic()))
+                exchange = Exchange(self.answered, plan, data[end:], self._server.monotonic())
+                self._open.append(exchange)
+                if not plan.keep_alive:
+                    self._phase = ENDED
+                try:  # as `_hand_over`
+                    plan.handle(exchange)
+                except Exception as error:  # noqa: BLE001 - as there
+                    self._fail(exchange, error)
                 return
         self._receive(data)
 
@@ -342,10 +349,13 @@ class Connection(asyncio.Protocol):
             self._phase = ENDED
         try:
             plan.handle(exchange)
-        except Exception:  # a fault of ours is this request's 500 and nobody else's trouble
-            log.exception("request.failed")
-            self._server.count_refused(500)
-            exchange.reply(plan.refuse(500, "the server failed on this request"))
+        except Exception as error:  # noqa: BLE001 - a fault of ours is this request's 500, nobody else's trouble
+            self._fail(exchange, error)
+
+    def _fail(self, exchange: Exchange, error: Exception) -> None:
+        log.error("request.failed", exc_info=error)
+        self._server.count_refused(500)
+        exchange.reply(exchange.plan.refuse(500, "the server failed on this request"))
 
     def _put_aside(self, data: bytes) -> None:
         """Keep what cannot be taken now; `_resume` comes back to it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from random import random
 from typing import NoReturn, cast
@@ -21,7 +22,7 @@ from modelport.dataplane.replies import status_of
 from modelport.dataplane.tables import Lane, ServedEndpoint, ServedVariant, Tables
 from modelport.domain.clock import Clock
 from modelport.domain.errors import ModelportError, Unavailable
-from modelport.runtime.codecs import MixedReply
+from modelport.runtime.codecs import Lengthy, MixedReply
 from modelport.settings import Settings
 
 CLIENT_GONE = 499  # nginx's number for a client that closed before its answer was there; only counted
@@ -96,17 +97,12 @@ class Invoker:
                 lane.codes(503).add()
                 exchange.reply(lane.overloaded)
                 return
-            exchange.rows = lane.decode_in_passing(exchange.body)
-        except Dormant as dormant:
-            assert variant is not None  # noqa: S101 - it is the one that has no model in memory
-            self._hold(exchange, ask, endpoint, variant, dormant.handle)
-            return
-        except ModelportError as error:
-            self._refuse(exchange, ask, variant, error)
-            return
-        except Exception:  # a fault of ours is this request's 500 and nobody else's trouble
-            log.exception("request.failed", endpoint=ask.endpoint)
-            self._refuse(exchange, ask, variant, ModelportError("the server failed on this request"))
+            if len(exchange.body) <= lane.passing_bytes:
+                exchange.rows = lane.in_passing(exchange.body)
+        except Lengthy:
+            pass  # it is read in the model's thread
+        except Exception as problem:  # noqa: BLE001 - whatever it is, it is this request's
+            self._take_badly(exchange, ask, variant, problem)
             return
         exchange.lane = lane
         endpoint.waiting += 1
@@ -115,6 +111,19 @@ class Invoker:
         if endpoint.shadows:
             table.open += 1  # the copies belong to the same table, even if the original is done before them
             self._loop.call_soon(self._ask_shadows, exchange, endpoint)
+
+    def _take_badly(
+        self, exchange: Exchange, ask: Ask, variant: ServedVariant | None, problem: Exception
+    ) -> None:
+        """Let a request wait for a model that is not in memory; refuse it for any other reason."""
+        if isinstance(problem, Dormant) and variant is not None:
+            endpoint = exchange.table.endpoints[ask.endpoint]
+            self._hold(exchange, ask, endpoint, variant, problem.handle)
+            return
+        if not isinstance(problem, ModelportError):  # a fault of ours is nobody else's trouble
+            log.error("request.failed", endpoint=ask.endpoint, exc_info=problem)
+            problem = ModelportError("the server failed on this request")
+        self._refuse(exchange, ask, variant, problem)
 
     def _hold(
         self,
@@ -164,7 +173,9 @@ class Invoker:
     def _submit(self, exchange: Exchange, ask: Ask, variant: ServedVariant) -> None:
         """Decode a request whose model is there, and let it be answered. `handle` has this written out."""
         lane = exchange.lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
-        exchange.rows = lane.decode_in_passing(exchange.body)
+        with suppress(Lengthy):
+            if len(exchange.body) <= lane.passing_bytes:
+                exchange.rows = lane.in_passing(exchange.body)
         exchange.queue.waiting += 1
         exchange.table.open += 1
         lane.batcher.submit(exchange)
@@ -177,17 +188,24 @@ class Invoker:
             if isinstance(answer, bytes):
                 lane.duration.observe(self._monotonic() - exchange.began)
                 lane.ok.values[0] += 1
-                exchange.reply(
-                    lane.reply % (exchange.prediction_id, len(answer), answer)
-                    if type(answer) is bytes
-                    else lane.reply_mixed(exchange.prediction_id, cast("MixedReply", answer))
-                )
+                answered = exchange.answered
+                if answered is not None:  # as `reply`
+                    answered(
+                        exchange,
+                        lane.reply % (exchange.prediction_id, len(answer), answer)
+                        if type(answer) is bytes
+                        else lane.reply_mixed(exchange.prediction_id, cast("MixedReply", answer)),
+                    )
                 if exchange.sampled:
                     self._keep(exchange, answer)
             else:
                 self._finish_badly(exchange, answer)
         finally:
-            exchange.table.leave()
+            table = exchange.table
+            if table.open > 1:  # as `leave`
+                table.open -= 1
+            else:
+                table.leave()
 
     def _finish_badly(self, exchange: Exchange, problem: Exception) -> None:
         lane, plan = exchange.lane, exchange.plan

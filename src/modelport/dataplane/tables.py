@@ -18,8 +18,7 @@ from modelport.dataplane.router import Routes
 from modelport.domain.errors import NotFound, Unavailable
 from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, VariantRoute
 from modelport.domain.signature import Signature
-from modelport.runtime.codecs import Decoder, Encoder, Lengthy, MixedReply
-from modelport.runtime.rows import Rows
+from modelport.runtime.codecs import Decoder, Encoder, MixedReply
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import MetricSlot, Series
 
@@ -52,16 +51,16 @@ class Lane:
     """
 
     __slots__ = (
-        "_in_passing",
         "_mixed",
-        "_passing_bytes",
         "batcher",
         "codes",
         "decode",
         "duration",
         "encode",
+        "in_passing",
         "ok",
         "overloaded",
+        "passing_bytes",
         "reply",
         "reply_type",
         "variant",
@@ -79,14 +78,14 @@ class Lane:
         self.variant = variant
         self.batcher = batcher
         self.decode = decode
-        self._in_passing = decode.in_passing
+        self.in_passing = decode.in_passing
         self.encode = encoder.encode
         self.reply_type = encoder.content_type
         self.codes = codes
         self.overloaded = overloaded
         self.ok = codes(200)
         self.duration = variant.duration
-        self._passing_bytes = -1 if encoder.off_loop else INLINE_BODY_BYTES
+        self.passing_bytes = -1 if encoder.off_loop else INLINE_BODY_BYTES
         route = variant.route
         fields = (
             f"x-Amzn-Invoked-Production-Variant: {route.variant}\r\n"
@@ -98,19 +97,6 @@ class Lane:
         self.reply = b"HTTP/1.1 200 OK\r\nContent-Type: " + media + b"\r\n" + fields
         """With prediction id, length and body in its places."""
         self._mixed = b"HTTP/1.1 200 OK\r\n%b" + fields
-
-    def decode_in_passing(self, body: bytes) -> Rows | None:
-        """Return the rows of a body; None where reading it or writing the reply is for the model's thread.
-
-        Raises:
-            InvalidInput: The body does not fit the model.
-        """
-        if len(body) > self._passing_bytes:
-            return None
-        try:
-            return self._in_passing(body)
-        except Lengthy:
-            return None
 
     def reply_mixed(self, prediction_id: bytes, answer: MixedReply) -> bytes:
         """Return the whole reply whose body has binary tensors behind its JSON."""

@@ -83,7 +83,6 @@ class JsonDecoder:
 
     def in_passing(self, body: bytes) -> Rows:
         """Return the body's rows, unless it is large and takes the general path."""
-        refuse_many_values(body)
         try:  # as `_read_fast`, written out because it carries most traffic
             fast = self._heads.get(body[:HEAD_BYTES])
             return fast(body) if fast is not None else self._recognise(body)(body)
@@ -120,8 +119,10 @@ class JsonDecoder:
             return self._one_object()
         if form == "bare":
             row, pack = self._row_of_kind(brackets)
-            many = self._many(msgspec.json.Decoder(list_of(row)).decode, pack, brackets == "{", 0)
-            return self._large(None, many) if brackets == "[" else many
+            parse: Callable[[bytes], Any] = msgspec.json.Decoder(list_of(row)).decode
+            if brackets == "[" and self._schema.plain:
+                return self._numbers(None, parse)
+            return self._many(parse, pack, brackets == "{", 0)
         if form == "dataframe_split" and brackets.startswith("{"):
             return self._split()
         if form == "inputs" and brackets.startswith("{"):
@@ -132,11 +133,12 @@ class JsonDecoder:
         wrapper = msgspec.defstruct(
             "Wrapper", [("rows", list_of(row))], rename={"rows": form}, forbid_unknown_fields=True, gc=False
         )
-        parse: Callable[[bytes], Any] = msgspec.json.Decoder(wrapper).decode
+        unwrap: Callable[[bytes], Any] = msgspec.json.Decoder(wrapper).decode
         if brackets == "[{":
-            return self._wrapped_records(parse)
-        many = self._many(lambda body: parse(body).rows, pack, False, 1)
-        return self._large(form, many) if brackets == "[[" else many
+            return self._wrapped_records(unwrap)
+        if brackets == "[[" and self._schema.plain:
+            return self._numbers(form, unwrap)
+        return self._many(lambda body: unwrap(body).rows, pack, False, 1)
 
     def _row_of_kind(self, brackets: str) -> tuple[Any, Callable[[Any], bytes]]:
         """Return the type of a row that begins with these brackets, and what packs it."""
@@ -145,18 +147,24 @@ class JsonDecoder:
             return schema.record, schema.pack_record
         return (schema.flat, schema.pack_flat) if brackets == "[" else (schema.row, schema.pack_row)
 
-    def _large(self, name: str | None, many: Fast) -> Fast:
-        """Return the path of rows as flat lists, `many` or a faster one for large bodies of numbers."""
+    def _numbers(self, name: str | None, parse: Callable[[bytes], Any]) -> Fast:
+        """Return the path of `{"instances": [[1.5, …]]}`, written out because it carries much traffic."""
         schema = self._schema
-        if not schema.plain:
-            return many
+        pack_row, width = schema.pack_flat, schema.width
+        pack = None if schema.nullable else schema.pack
 
         def fast(body: bytes) -> Rows:
             if len(body) >= LARGE_BYTES:
-                read = SIMDJSON.rows(body, name, schema.width)
+                read = SIMDJSON.rows(body, name, width)
                 if read is not None and fits(schema, read[0]):
                     return Rows(*read)
-            return many(body)
+            rows = parse(body) if name is None else parse(body).rows
+            count = len(rows)
+            if count == 1 and pack is not None:
+                return Rows(pack(*rows[0]), 1)
+            if not count:
+                raise _General
+            return Rows(b"".join(map(pack_row, rows)), count)
 
         return fast
 

@@ -52,6 +52,7 @@ class Schema:
         row: msgspec type of a row sent as a list, of lists where one row has a shape.
         flat: msgspec type of a row sent as a flat list, whatever its shape.
         columns: msgspec type of column-oriented rows: one list per feature.
+        pack: As many numbers as there are features to the row's float64 bytes.
         pack_record: A `record` to the row's float64 bytes.
         pack_row: A `row` to the row's float64 bytes.
         pack_flat: A `flat` to the row's float64 bytes.
@@ -73,7 +74,7 @@ class Schema:
         kinds = [_json_type(cell) for cell in self.cells]
         self.record = _struct("Record", self.cells, kinds)
         self.columns = _struct("Columns", self.cells, [list_of(each) for each in kinds])
-        self._pack = struct.Struct(f"<{self.width}d").pack
+        self.pack = struct.Struct(f"<{self.width}d").pack
         self.lower, self.upper = _band(self.cells)
         self.plain = self.lower <= self.upper and _plain(self.cells)
         self.nullable = self.plain and self.cells[0].feature.missing
@@ -97,7 +98,7 @@ class Schema:
 
     def _pack_plain(self, depth: int) -> Pack:
         """Return the packer of rows that are numbers throughout: no code to run per feature."""
-        pack = self._pack
+        pack = self.pack
         nullable = self.nullable
 
         def pack_flat(row: Sequence[float | None]) -> bytes:
@@ -121,7 +122,7 @@ class Schema:
 
     def _namespace(self) -> dict[str, Any]:
         names: dict[str, Any] = {
-            "pack": self._pack,
+            "pack": self.pack,
             "nan": math.nan,
             "Misfit": Misfit,
             "moment": _moment,
