@@ -13,10 +13,12 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import msgspec
@@ -41,7 +43,10 @@ FILE_BYTES_MAX = 64 << 20
 FILES_PER_LIMIT = 8  # retention removes whole files, so a limit is made of several
 DEFAULT_TYPE = "application/json"
 
-PIECE = 64
+WRITTEN_AT_ONCE_BYTES = 8 << 10
+"""A small copy becomes its line at once, while it is in the processor's cache; a large one in the thread."""
+
+PIECE = 256
 BREATH_S = 0.0005
 """After so many records the thread steps aside for so long: the loop, not it, has the interpreter first."""
 
@@ -55,12 +60,7 @@ class _Taken(msgspec.Struct, gc=False):
 
     place: tuple[str, str]
     at: datetime
-    model_version: str
-    prediction_id: bytes
-    inference_id: bytes | None
-    asked: Copy | None
-    answered: Copy | None
-    encoding: str | None
+    line: bytes | Callable[[], bytes]
     size: int
 
 
@@ -87,9 +87,11 @@ class Capture:
         self._unpacking = Unpacking(settings.body_bytes_max, settings.unpacked_ratio_max)
         self._files: dict[tuple[str, str], _File] = {}
         self._writer = RecordWriter()
+        self._own_writer = RecordWriter()  # the thread's
         self._hour = datetime.min.replace(tzinfo=UTC)  # of the newest record
         self._stopping = False
         self._wake = threading.Event()
+        self._wake_at = PIECE  # records in the queue
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
@@ -113,7 +115,7 @@ class Capture:
             answered: Content type and body of the reply, None when not kept.
             encoding: How the request's body is packed; it is kept unpacked.
         """
-        queue, route = self._queue, variant.route
+        queue, route, at = self._queue, variant.route, self._clock.now()
         place = (variant.endpoint, route.variant)
         size = (0 if asked is None else len(asked[1])) + (0 if answered is None else len(answered[1]))
         if (
@@ -124,20 +126,31 @@ class Capture:
             self._dropped(place, "queue_full").add()
             return
         self._bytes_in += size
-        queue.append(
-            _Taken(
-                place,
-                self._clock.now(),
-                route.model_version,
-                prediction_id,
-                inference_id,
-                None if asked is None else (asked[0] or DEFAULT_TYPE, asked[1]),
+        said = None if asked is None else (asked[0] or DEFAULT_TYPE, asked[1])
+        line: bytes | Callable[[], bytes]
+        if size <= WRITTEN_AT_ONCE_BYTES and encoding is None:
+            line = self._writer.line(
+                said,
                 answered,
-                encoding,
-                size,
+                at,
+                event_id=prediction_id,
+                inference_id=inference_id,
+                model_version=route.model_version,
             )
-        )
-        if len(queue) * 2 >= self._records_max:
+        else:
+            line = partial(
+                self._line,
+                said,
+                answered,
+                at,
+                encoding=encoding,
+                event_id=prediction_id,
+                inference_id=inference_id,
+                model_version=route.model_version,
+            )
+        queue.append(_Taken(place, at, line, size))
+        if len(queue) >= self._wake_at:
+            self._wake_at += PIECE  # once for each piece that waits: waking costs more than queueing
             self._wake.set()
 
     def close(self) -> None:
@@ -150,6 +163,7 @@ class Capture:
         while True:
             self._wake.wait(PAUSE_S)
             self._wake.clear()
+            self._wake_at = PIECE
             stopping = self._stopping
             self._write_queued()
             with suppress(OSError):
@@ -179,7 +193,7 @@ class Capture:
         for (place, hour), batch in batches.items():
             try:
                 self._file(place, hour, batch[0].at).write(
-                    b"".join([self._line(self._unpacked(taken)) for taken in batch])
+                    b"".join([one.line if isinstance(one.line, bytes) else one.line() for one in batch])
                 )
             except Exception as error:  # noqa: BLE001 - a full disk costs copies, never predictions
                 log.warning("capture.failed", endpoint=place[0], variant=place[1], error=str(error))
@@ -188,21 +202,12 @@ class Capture:
             else:
                 self._slot.series(metrics.CAPTURED, *place).add(len(batch))
 
-    def _line(self, taken: _Taken) -> bytes:
-        return self._writer.line(
-            taken.asked,
-            taken.answered,
-            taken.at,
-            event_id=taken.prediction_id,
-            inference_id=taken.inference_id,
-            model_version=taken.model_version,
-        )
-
-    def _unpacked(self, taken: _Taken) -> _Taken:
-        if taken.encoding is not None and taken.asked is not None:
-            content_type, body = taken.asked
-            taken.asked = content_type, unpack(body, taken.encoding, self._unpacking)
-        return taken
+    def _line(
+        self, asked: Copy | None, answered: Copy | None, at: datetime, *, encoding: str | None, **about: Any
+    ) -> bytes:
+        if encoding is not None and asked is not None:
+            asked = asked[0], unpack(asked[1], encoding, self._unpacking)
+        return self._own_writer.line(asked, answered, at, **about)
 
     def _file(self, place: tuple[str, str], hour: datetime, at: datetime) -> _File:
         file = self._files.get(place)
