@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fakes.bundles import truthful_bundle
+from fakes.costs import line
 from fakes.serving import WorkerInThread, endpoint
 from fakes.truthful import TruthfulLoad
-from modelport.dataplane.costs import line
 from modelport.runtime.model import LoadedModel
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import read_totals

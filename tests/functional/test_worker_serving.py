@@ -255,7 +255,7 @@ _stuck = threading.Event()
 
 
 def _all_slow(model, _now):
-    from modelport.dataplane.costs import line
+    from fakes.costs import line
 
     run = model.run
     if model.signature.features[0].name == "stuck":

@@ -8,7 +8,7 @@ call: as many as make a row cheaper, and no more, for each of them waits for all
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -124,8 +124,3 @@ def measure_costs(model: Measurable, now: Callable[[], float]) -> Costs:
             best, spent, runs = min(best, seconds), spent + seconds, runs + 1
         points.append((size, best))
     return Costs(tuple(points))
-
-
-def line(fixed_s: float, row_s: float, rows: Sequence[int] = ROWS) -> Costs:
-    """Return the costs of a model whose calls take `fixed_s` and `row_s` more for each row, in seconds."""
-    return Costs(tuple((size, fixed_s + row_s * size) for size in rows))

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from fakes.costs import line
 from modelport.dataplane.batching import Batcher
-from modelport.dataplane.costs import INLINE_S, line
+from modelport.dataplane.costs import INLINE_S
 from modelport.dataplane.exchange import Exchange, Plan
 from modelport.dataplane.flights import Flight
 from modelport.dataplane.suspects import Suspects

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelport.dataplane.costs import INLINE_S, LONGEST_S, ROWS, Costs, line, measure_costs
+from fakes.costs import line
+from modelport.dataplane.costs import INLINE_S, LONGEST_S, ROWS, Costs, measure_costs
 
 SECONDS = st.floats(1e-7, 1.0)
 COSTS = st.lists(SECONDS, min_size=1, max_size=len(ROWS)).map(

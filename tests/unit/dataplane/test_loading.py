@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelport.dataplane.costs import line
+from fakes.costs import line
 from modelport.dataplane.loading import CRASHED, LoadingMarks, Models, Use, choose_leavers
 from modelport.domain.errors import ModelportError
 from modelport.telemetry import metrics
