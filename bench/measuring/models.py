@@ -170,7 +170,7 @@ def make_cnn(folder: Path) -> Made:
     return _network("cnn", title, folder, (nodes, constants, PICTURE), rows, heavy=True)
 
 
-def make_slow(folder: Path, *, turns: int = 60) -> Made:
+def make_slow(folder: Path, *, turns: int = 120) -> Made:
     """A model whose cost is the same for each row, alone or among many, so that its capacity is a number.
 
     Each row is stretched to many numbers that go through error functions and tangents: nothing is saved
@@ -178,7 +178,7 @@ def make_slow(folder: Path, *, turns: int = 60) -> Made:
 
     Args:
         folder: Where to write it.
-        turns: How many functions; 60 take a good millisecond of a core of 2023.
+        turns: How many functions; 120 take about two milliseconds of a core of 2023.
     """
     random = np.random.default_rng(SEED)
     width = 30
