@@ -20,7 +20,7 @@ RELIEF = 1.05
 """Overload begins where 1.2 times as many come as are answered, two windows in a row; it ends below 1.05."""
 
 WAIT_S = 0.01
-WAIT_CALLS = 12
+WAIT_CALLS = 8
 """In overload, requests wait this long, or as long as so many calls take; one call in work comes on top."""
 
 
