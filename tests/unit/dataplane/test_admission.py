@@ -43,9 +43,10 @@ class Shop:
 
     def shed(self):
         """Turn those away who have waited longest, as whoever keeps a queue does in overload."""
-        while self.admission.overloaded and len(self.queue) * self.call_s > self.admission.wait_s:
-            self.queue.popleft()
-            self.refused += 1
+        if self.admission.overloaded and len(self.queue) * self.call_s > 2 * self.admission.wait_s:
+            while len(self.queue) * self.call_s > self.admission.wait_s:
+                self.queue.popleft()
+                self.refused += 1
 
 
 @settings(max_examples=25, deadline=None)
