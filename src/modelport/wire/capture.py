@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
 
 EVENT_VERSION = "0"
 KEPT_MAX = 64
+MILLISECOND = timedelta(milliseconds=1)
 
 Copy = tuple[str, bytes]
 """Content type and body."""
@@ -73,8 +74,10 @@ class RecordWriter:
         self._mark = secrets.token_hex(16)  # stands for what is filled in; nobody can guess it
         self._templates: dict[tuple[str | None, ...], bytes] = {}
         self._texts: dict[str, Encoding | None] = {}
-        self._second = datetime.min.replace(tzinfo=UTC)
-        self._second_said = ""
+        self._now = self._next = datetime.min.replace(
+            tzinfo=UTC
+        )  # the millisecond of the last record, and the next
+        self._now_said = b""
 
     def line(
         self,
@@ -139,10 +142,12 @@ class RecordWriter:
         return "BASE64"
 
     def _moment(self, at: datetime) -> bytes:
-        second = at.replace(microsecond=0)
-        if second != self._second:
-            self._second, self._second_said = second, second.isoformat()[:19]
-        return f'"{self._second_said}.{at.microsecond // 1000:03d}Z"'.encode("ascii")
+        if not self._now <= at < self._next:
+            self._now = at.replace(microsecond=at.microsecond // 1000 * 1000)
+            self._next = self._now + MILLISECOND
+            said = self._now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            self._now_said = f'"{said}"'.encode("ascii")
+        return self._now_said
 
     def _make(
         self,

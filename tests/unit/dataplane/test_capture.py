@@ -138,10 +138,24 @@ def test_one_side_alone_and_text_that_is_none(tmp_path):
 
 TYPES = st.sampled_from(["application/json", "text/csv; charset=utf-8", "application/x-npy", 'a/json%b"'])
 COPIES = st.none() | st.tuples(TYPES, st.binary() | st.text().map(str.encode))
+MOMENTS = st.one_of(
+    st.datetimes(max_value=datetime(9999, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - bounds are naive
+    st.integers(0, 3_000).map(lambda microseconds: START + timedelta(microseconds=microseconds)),
+)
 IDS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1).map(str.encode)
 
 
-@given(st.lists(st.tuples(COPIES, COPIES, IDS, st.none() | IDS, st.datetimes(timezones=st.just(UTC)))))
+@given(
+    st.lists(
+        st.tuples(
+            COPIES,
+            COPIES,
+            IDS,
+            st.none() | IDS,
+            MOMENTS,
+        )
+    )
+)
 def test_lines_are_what_encoding_the_record_gives(requests):
     writer = RecordWriter()
     for asked, answered, event_id, inference_id, at in requests:
