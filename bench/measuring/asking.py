@@ -29,6 +29,7 @@ class Dialect:
         encode: Rows to body and further headers.
         read: Body and headers (lower case) of a reply to probabilities.
         content_type: Of the body.
+        narrow: Matrices are sent as float32: the original has to be asked about the rounded rows.
     """
 
     name: str
@@ -36,6 +37,12 @@ class Dialect:
     encode: Callable[[Rows], tuple[bytes, Mapping[str, str]]]
     read: Callable[[bytes, Mapping[str, str]], NDArray[np.float64]]
     content_type: str = "application/json"
+    narrow: bool = False
+
+    def sent(self, rows: Rows) -> Rows:
+        """Return the rows as the server gets them."""
+        narrow = self.narrow and isinstance(rows, np.ndarray)
+        return rows.astype(np.float32).astype(np.float64) if narrow else rows
 
     def request(self, rows: Rows, host: str = "127.0.0.1") -> bytes:
         """Return a whole request."""
@@ -118,7 +125,7 @@ def v2_binary(path: str) -> Dialect:
         head = json.dumps({"inputs": tensors, "outputs": wanted}).encode()
         return head + data, {HEADER_LENGTH: str(len(head))}
 
-    return Dialect("binary", path, encode, read_v2, "application/octet-stream")
+    return Dialect("binary", path, encode, read_v2, "application/octet-stream", narrow=True)
 
 
 def read_v2(body: bytes, headers: Mapping[str, str]) -> NDArray[np.float64]:

@@ -178,7 +178,7 @@ def check(running: Running, dialects: tuple[Dialect, ...], model: Made) -> None:
             raise NotStarted(f"its answer cannot be read: {error!r}: {reply.body[:120]!r}") from error
         if answers is None:
             continue
-        expected = model.expected(rows)
+        expected = model.expected(dialect.sent(rows))
         if answers.shape != expected.shape:
             raise NotStarted(f"answers {answers.shape}, expected {expected.shape}")
         difference = float(np.abs(answers - expected).max())
