@@ -23,8 +23,8 @@ def by_the_rules(sample: forms.Sample) -> np.ndarray:
     return np.array([[cell.from_json(row[cell.name]) for cell in cells] for row in sample.rows])
 
 
-def decode_all(signature: Signature, rows: list[forms.Row]) -> dict[str, np.ndarray]:
-    codecs = Codecs(signature)
+def decode_all(signature: Signature, rows: list[forms.Row], *, single: bool = False) -> dict[str, np.ndarray]:
+    codecs = Codecs(signature, single=single)
     made: dict[str, np.ndarray] = {}
     for content_type, write in {
         "application/json": forms.as_json,
@@ -68,6 +68,15 @@ def test_every_form_of_the_same_rows_gives_the_same_bits(sample: forms.Sample) -
     expected = by_the_rules(sample)
     for form, matrix in decode_all(sample.signature, sample.rows).items():
         assert matrix.tobytes() == expected.tobytes(), form
+
+
+@given(forms.samples())
+@settings(max_examples=40, deadline=None)
+def test_a_model_of_float32_gets_every_form_rounded_alike(sample: forms.Sample) -> None:
+    with np.errstate(over="ignore"):
+        expected = by_the_rules(sample).astype(np.float32)
+        for form, matrix in decode_all(sample.signature, sample.rows, single=True).items():
+            assert matrix.astype(np.float32).tobytes() == expected.tobytes(), form
 
 
 @pytest.mark.parametrize("count", [1, 2, 300])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from modelport.domain.signature import FeatureType, Value
+from modelport.formats.onnx_checks import walk_graphs
 from modelport.formats.onnx_outputs import Back
 
 PREFIX = "given/"
@@ -101,7 +102,10 @@ class Front:
 
 
 def adapt(model: onnx.ModelProto, front: Front, back: Back) -> bytes:
-    """Return the serving graph: `matrix` float64 `[N, F]` in, our outputs out.
+    """Return the serving graph: `matrix` `[N, F]` in, our outputs out.
+
+    The matrix is float32 where the file takes one tensor of float32 and nothing else, so that who sends
+    float32 has it passed on as it is; else it is float64. So it is for trees: their kernel reads float64.
 
     Args:
         model: The file's graph; it is not changed.
@@ -109,9 +113,10 @@ def adapt(model: onnx.ModelProto, front: Front, back: Back) -> bytes:
         back: Its outputs.
     """
     inner = onnx.compose.add_prefix(model, PREFIX)
-    writer = _Writer(inner)
+    single = front.matrix and front.slots[0].element == TensorProto.FLOAT and not _has_trees(model)
+    writer = _Writer(inner, front.width, TensorProto.FLOAT if single else TensorProto.DOUBLE)
     for slot in front.slots:
-        writer.feed(slot, front.width)
+        writer.feed(slot)
     if back.numbers:
         parts = [
             writer.as_table(PREFIX + key, width) for key, width in zip(back.numbers, back.widths, strict=True)
@@ -121,7 +126,11 @@ def adapt(model: onnx.ModelProto, front: Front, back: Back) -> bytes:
         writer.give("predictions", joined, TensorProto.DOUBLE, ["N", total])
     else:
         writer.classify(back)
-    return writer.finish(front.width)
+    return writer.finish()
+
+
+def _has_trees(model: onnx.ModelProto) -> bool:
+    return any(node.op_type.startswith("TreeEnsemble") for graph in walk_graphs(model) for node in graph.node)
 
 
 class _Writer:
@@ -129,10 +138,14 @@ class _Writer:
 
     Args:
         model: The given graph, with prefixed names.
+        width: Columns of the matrix.
+        element: Its ONNX element type.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, width: int, element: int) -> None:
         self._model = model
+        self._width = width
+        self._element = element
         self._before: list[Any] = []
         self._after: list[Any] = []
         self._constants: list[Any] = []
@@ -141,17 +154,21 @@ class _Writer:
             node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "ZipMap"
         }
 
-    def feed(self, slot: Slot, width: int) -> None:
-        """Fill one input from the matrix, which has `width` columns."""
+    def feed(self, slot: Slot) -> None:
+        """Fill one input from the matrix."""
         taken = "matrix"
-        if (
-            slot.width < width
-        ):  # a Gather of all columns would copy number by number: 2 ms for 256 rows of 784
+        if slot.width < self._width:  # a Gather of all would copy number by number: 2 ms for 256 rows of 784
             columns = np.arange(slot.start, slot.start + slot.width, dtype=np.int64)
             taken = self._node(self._before, "Gather", [taken, self._constant(columns)], axis=1)
-        shape = self._constant(np.array([-1, *slot.shape], dtype=np.int64))
-        shaped = self._node(self._before, "Reshape", [taken, shape])
-        self._before.append(helper.make_node("Cast", [shaped], [PREFIX + slot.name], to=slot.element))
+        if slot.shape != (slot.width,):
+            shape = self._constant(np.array([-1, *slot.shape], dtype=np.int64))
+            taken = self._node(self._before, "Reshape", [taken, shape])
+        last = (
+            helper.make_node("Identity", [taken], [PREFIX + slot.name])
+            if slot.element == self._element
+            else helper.make_node("Cast", [taken], [PREFIX + slot.name], to=slot.element)
+        )
+        self._before.append(last)
 
     def classify(self, back: Back) -> None:
         """Write label and probabilities."""
@@ -189,14 +206,14 @@ class _Writer:
         self._after.append(helper.make_node("Identity", [source], [name]))
         self._outputs.append(helper.make_tensor_value_info(name, element, shape))
 
-    def finish(self, width: int) -> bytes:
+    def finish(self) -> bytes:
         """Return the whole model."""
         given = self._model.graph
         nodes = [node for node in given.node if node.op_type != "ZipMap"]
         graph = helper.make_graph(
             [*self._before, *nodes, *self._after],
             "modelport",
-            [helper.make_tensor_value_info("matrix", TensorProto.DOUBLE, ["N", width])],
+            [helper.make_tensor_value_info("matrix", self._element, ["N", self._width])],
             self._outputs,
             [*given.initializer, *self._constants],
         )

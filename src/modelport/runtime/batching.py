@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelport.runtime.outputs import Outputs
 from modelport.runtime.rows import Rows
+from modelport.runtime.session import Matrix
 
 
 def plan(counts: Sequence[int], rows_max: int) -> list[tuple[int, int]]:
@@ -47,7 +47,7 @@ def join(requests: Sequence[Rows]) -> bytes | memoryview:
 
 
 def run_together(
-    run: Callable[[NDArray[np.float64]], Outputs],
+    run: Callable[[Matrix], Outputs],
     requests: Sequence[Rows],
     data: bytes | memoryview,
     features: int,
@@ -56,7 +56,7 @@ def run_together(
 
     Args:
         run: The model's run.
-        requests: The decoded requests, at least one.
+        requests: The decoded requests, at least one, all of the same type.
         data: From `join`.
         features: Columns of the matrix.
 
@@ -65,7 +65,7 @@ def run_together(
         exception its own rows raise.
     """
     try:
-        outputs = run(np.frombuffer(data, np.float64).reshape(-1, features))
+        outputs = run(np.frombuffer(data, requests[0].element).reshape(-1, features))
     except Exception as error:  # noqa: BLE001 - whatever the graph raises is the answer to that request
         if len(requests) == 1:
             return [error]

@@ -15,7 +15,7 @@ from modelport.domain.signature import Signature, Task
 from modelport.runtime import invariance
 from modelport.runtime.cells import Cell, cells_of
 from modelport.runtime.outputs import Outputs
-from modelport.runtime.session import Run, Session, Stop
+from modelport.runtime.session import Matrix, Run, Session, Stop
 from modelport.wire import manifest as bundle
 from modelport.wire.signature import decode_signature
 
@@ -122,11 +122,12 @@ class LoadedModel:
         """Return what ends one `run` from another thread."""
         return Stop()
 
-    def run(self, matrix: NDArray[np.float64], stop: Stop | None = None) -> Outputs:
+    def run(self, matrix: Matrix, stop: Stop | None = None) -> Outputs:
         """Answer N rows.
 
         Args:
-            matrix: float64 `[N, features]`, C-contiguous, coded as `domain/signature.py` describes.
+            matrix: float64 or float32 `[N, features]`, C-contiguous, coded as `domain/signature.py`
+                describes.
             stop: Ends the call from another thread; None: nothing does.
 
         Returns:
@@ -142,7 +143,7 @@ class LoadedModel:
         """Made when first asked for: a batch job has columns, and no use for them."""
         from modelport.runtime.codecs import Codecs
 
-        return Codecs(self.signature)
+        return Codecs(self.signature, single=self._session.element == np.float32)
 
     def decoder_for(
         self, content_type: str | None, encoding: str | None = None, limits: Unpacking | None = None

@@ -16,7 +16,12 @@ from modelport.domain.errors import InvalidInput
 
 MATRIX = "matrix"  # the serving graph's only input
 LOG_ERRORS_ONLY = 3  # onnxruntime's severity scale: 2 is warning
-RawRun = Callable[[Sequence[str], dict[str, NDArray[np.float64]], Any], list[Any]]
+ELEMENTS: dict[str, np.dtype[Any]] = {
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(float)": np.dtype(np.float32),
+}
+Matrix = NDArray[np.float64] | NDArray[np.float32]
+RawRun = Callable[[Sequence[str], dict[str, Matrix], Any], list[Any]]
 
 
 class Stop:
@@ -42,9 +47,7 @@ class Stop:
 class Run(Protocol):
     """What an executor is to a model."""
 
-    def __call__(
-        self, names: Sequence[str], matrix: NDArray[np.float64], stop: Stop | None = None
-    ) -> list[NDArray[Any]]:
+    def __call__(self, names: Sequence[str], matrix: Matrix, stop: Stop | None = None) -> list[NDArray[Any]]:
         """Return one array for each name; see `Session.run`."""
         ...
 
@@ -63,7 +66,7 @@ class Session:
 
     Raises:
         InvalidInput: The bytes are no graph that ONNX Runtime can run, or its input is not one
-            float64 matrix.
+            matrix of float64 or float32.
     """
 
     def __init__(self, graph: Path | bytes, takes: str = MATRIX) -> None:
@@ -88,25 +91,26 @@ class Session:
                 f"ONNX Runtime cannot load the serving graph: {_first_line(error)}",
                 hint="register the model again with this version of modelport",
             ) from error
-        self.features = _matrix_width(session.get_inputs(), takes)
+        self.features, self.element = _matrix_of(session.get_inputs(), takes)
         self.outputs: dict[str, str] = {output.name: output.type for output in session.get_outputs()}
         self._session = session
         self._takes = takes
         self._raw: RawRun = _raw_run(session)
 
-    def run(
-        self, names: Sequence[str], matrix: NDArray[np.float64], stop: Stop | None = None
-    ) -> list[NDArray[Any]]:
+    def run(self, names: Sequence[str], matrix: Matrix, stop: Stop | None = None) -> list[NDArray[Any]]:
         """Run the graph.
 
         Args:
             names: Outputs wanted.
-            matrix: float64 `[N, features]`, C-contiguous.
+            matrix: float64 or float32 `[N, features]`, C-contiguous; made `element` where it is not.
             stop: Ends the call from another thread; None: nothing does.
 
         Returns:
             One array per name.
         """
+        if matrix.dtype != self.element:
+            with np.errstate(over="ignore"):
+                matrix = matrix.astype(self.element)
         return self._raw(names, {self._takes: matrix}, None if stop is None else stop.options)
 
 
@@ -119,12 +123,13 @@ def _raw_run(session: Any) -> RawRun:
     return cast("RawRun", raw if callable(raw) else session.run)
 
 
-def _matrix_width(inputs: Sequence[Any], takes: str) -> int:
+def _matrix_of(inputs: Sequence[Any], takes: str) -> tuple[int, np.dtype[Any]]:
+    """Return the columns of the matrix, and what its numbers are."""
     found = ", ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
-    if len(inputs) == 1 and inputs[0].name == takes and inputs[0].type == "tensor(double)":
+    if len(inputs) == 1 and inputs[0].name == takes and inputs[0].type in ELEMENTS:
         shape = inputs[0].shape
         if len(shape) == 2 and isinstance(shape[1], int):
-            return shape[1]
+            return shape[1], ELEMENTS[str(inputs[0].type)]
     raise InvalidInput(
         f"the serving graph takes ({found}), expected one input {takes!r}: tensor(double) [N, features]",
         hint="register the model again",

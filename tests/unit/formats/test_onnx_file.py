@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import onnx
 import pandas as pd
@@ -8,17 +10,18 @@ from fakes.onnx_files import outside_tensor, softmax_file, write
 from modelport.domain.errors import ConversionFailed, InvalidInput, ModelportError, NotFound, Refused
 from modelport.domain.signature import FeatureType, Task
 from modelport.formats.onnx_file import convert_file
+from modelport.runtime.batching import join, run_together
+from modelport.runtime.codecs import TRITON_TYPE
+from modelport.runtime.model import LoadedModel
+from modelport.runtime.session import Session
 
 FLOAT, INT64, STRING = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
 ROWS = np.random.default_rng(0).normal(size=(20, 3))
 
 
 def serve(conversion, matrix):
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(conversion.serving, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"matrix": matrix}), strict=True))
+    session = Session(conversion.serving)
+    return dict(zip(session.outputs, session.run(list(session.outputs), matrix), strict=True))
 
 
 def test_a_matrix_of_floats_gives_a_matrix_signature(tmp_path):
@@ -37,6 +40,30 @@ def test_a_matrix_of_floats_gives_a_matrix_signature(tmp_path):
     assert found["probabilities"].dtype == np.float64
     np.testing.assert_array_equal(found["probabilities"], wanted.probabilities)
     np.testing.assert_array_equal(found["label"], wanted.label)
+
+
+def test_float32_reaches_a_model_of_float32_as_it_was_sent(tmp_path):
+    conversion = convert_file(softmax_file(tmp_path / "m.onnx"), ROWS)
+    model = LoadedModel(conversion.signature, conversion.serving)
+    wanted = conversion.original.answer(ROWS).probabilities
+    sent = ROWS.astype("<f4")
+    tensor = {"name": "input", "datatype": "FP32", "shape": list(sent.shape)}
+    head = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": sent.nbytes}}]}).encode()
+    bodies = {
+        f"{TRITON_TYPE};json-header-size={len(head)}": head + sent.tobytes(),
+        TRITON_TYPE: json.dumps({"inputs": [tensor | {"data": sent.ravel().tolist()}]}).encode(),
+        "application/json": json.dumps({"instances": ROWS.tolist()}).encode(),
+    }
+    for content_type, body in bodies.items():
+        rows = model.decoder_for(content_type)(body)
+        assert len(rows.data) == sent.nbytes
+        assert not (rows.wish and rows.wish.widened)
+        (answer,) = run_together(model.run, [rows], join([rows]), 3)
+        np.testing.assert_array_equal(answer[0].probabilities, wanted, strict=True)
+    for bad in (np.inf, np.nan):
+        sent[4, 1] = bad
+        with pytest.raises(InvalidInput, match="row 4"):
+            model.decoder_for(f"{TRITON_TYPE};json-header-size={len(head)}")(head + sent.tobytes())
 
 
 def test_columns_of_a_frame_name_the_features(tmp_path):

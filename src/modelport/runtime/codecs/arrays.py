@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from modelport.runtime.cells import EXACT_BELOW, Cell, Kind, Unfit
 from modelport.runtime.codecs.schema import Schema
-from modelport.runtime.rows import Rows
+from modelport.runtime.rows import FLOAT32, FLOAT64, Rows
 from modelport.runtime.wording import located
 
 NUMBERS = "fiub"
@@ -20,8 +20,6 @@ NUMBERS = "fiub"
 
 TEXTS = "US"
 """Kinds of types that hold fixed-length text."""
-
-FLOAT64 = np.dtype("<f8")
 
 
 def plain_block(schema: Schema, table: NDArray[Any]) -> Rows:
@@ -34,33 +32,33 @@ def plain_block(schema: Schema, table: NDArray[Any]) -> Rows:
     Raises:
         InvalidInput: A number does not fit; names row and feature.
     """
-    matrix = np.ascontiguousarray(table, FLOAT64)
+    single = schema.single and table.dtype == FLOAT32
+    matrix = np.ascontiguousarray(table, FLOAT32 if single else FLOAT64)
     if not matrix.size:
         return Rows(b"", len(matrix))
-    data = matrix.data.cast("B")
-    if not fits(schema, data):
+    if not fits(schema, matrix):
         _refuse_first(schema, matrix)
-    return Rows(data, len(matrix))
+    return Rows(matrix.data.cast("B"), len(matrix), single=single)
 
 
-def fits(schema: Schema, data: memoryview) -> bool:
+def fits(schema: Schema, values: NDArray[Any]) -> bool:
     """Return whether every feature of a plain schema takes each of these numbers, whatever its place.
 
     False says nothing: a feature may have wider bounds than its neighbours.
 
     Args:
         schema: Of the model.
-        data: float64 numbers, at least one, as bytes.
+        values: float64 or float32, at least one.
     """
     if schema.nullable and schema.lower == -math.inf and schema.upper == math.inf:
         return True
-    values = np.frombuffer(data, FLOAT64)
     smallest, largest = (np.fmin, np.fmax) if schema.nullable else (np.minimum, np.maximum)
-    low, high = smallest.reduce(values), largest.reduce(values)  # NaN where a number is missing
+    flat = values.reshape(-1)
+    low, high = float(smallest.reduce(flat)), float(largest.reduce(flat))  # NaN where a number is missing
     return bool(schema.lower <= low and high <= schema.upper)
 
 
-def _refuse_first(schema: Schema, matrix: NDArray[np.float64]) -> None:
+def _refuse_first(schema: Schema, matrix: NDArray[Any]) -> None:
     """Raise what is wrong with the first number, row by row, that its feature refuses; it may be none."""
     first: tuple[int, int] | None = None
     for feature, cell in enumerate(schema.cells):

@@ -14,6 +14,7 @@ from contextlib import suppress
 from operator import itemgetter
 
 import msgspec
+import numpy as np
 
 from modelport.domain.errors import InvalidInput
 from modelport.domain.signature import Output, Value
@@ -23,7 +24,7 @@ from modelport.runtime.codecs.schema import Schema, list_of
 from modelport.runtime.codecs.values import GeneralReader, finished, refuse_lengthy, refuse_many_values
 from modelport.runtime.numerals import read_integer, read_number
 from modelport.runtime.outputs import Outputs
-from modelport.runtime.rows import Rows
+from modelport.runtime.rows import FLOAT64, Rows
 
 BOM = b"\xef\xbb\xbf"
 MORE_THAN_NUMBERS = (b"[", b'"', b"{", b"null")
@@ -87,7 +88,7 @@ class CsvDecoder:
         text = b"[[%b]]" % body.strip().replace(b"\n", b"],[")
         if len(text) >= LARGE_BYTES:
             read = SIMDJSON.rows(text, None, self._schema.width)
-            if read is not None and fits(self._schema, read[0]):
+            if read is not None and fits(self._schema, np.frombuffer(read[0], FLOAT64)):
                 return Rows(*read)
         rows = self._bare(text)
         return Rows(b"".join(map(self._schema.pack_row, rows)), len(rows))

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import msgspec
+import numpy as np
 
 from modelport.domain.errors import InvalidInput
 from modelport.runtime.codecs.arrays import fits
@@ -27,7 +28,7 @@ from modelport.runtime.codecs.large_json import LARGE_BYTES, SIMDJSON
 from modelport.runtime.codecs.schema import Schema, list_of, map_of
 from modelport.runtime.codecs.strict_json import parse_value, refuse_doubled
 from modelport.runtime.codecs.values import GeneralReader, refuse_lengthy, refuse_many_values
-from modelport.runtime.rows import Rows
+from modelport.runtime.rows import FLOAT64, Rows
 from modelport.runtime.wording import found, located
 
 Wrapper = Literal["instances", "inputs", "dataframe_split", "dataframe_records"]
@@ -156,7 +157,7 @@ class JsonDecoder:
         def fast(body: bytes) -> Rows:
             if len(body) >= LARGE_BYTES:
                 read = SIMDJSON.rows(body, name, width)
-                if read is not None and fits(schema, read[0]):
+                if read is not None and fits(schema, np.frombuffer(read[0], FLOAT64)):
                     return Rows(*read)
             rows = parse(body) if name is None else parse(body).rows
             count = len(rows)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from modelport.domain.errors import InvalidInput, PayloadTooLarge
 from modelport.runtime.cells import UNUSED, Cell
-from modelport.runtime.codecs.arrays import FLOAT64, packed, plain_block, refuse_inexact
+from modelport.runtime.codecs.arrays import packed, plain_block, refuse_inexact
 from modelport.runtime.codecs.large_json import LARGE_BYTES
 from modelport.runtime.codecs.schema import Schema
 from modelport.runtime.codecs.strict_json import parse_value, refuse_doubled
@@ -52,7 +52,7 @@ from modelport.runtime.codecs.values import (
     finished,
     refuse_many_values,
 )
-from modelport.runtime.rows import Rows
+from modelport.runtime.rows import FLOAT64, Rows
 from modelport.runtime.wording import found, located, quote
 
 TRITON = "application/vnd.sagemaker-triton.binary+json"
@@ -199,9 +199,10 @@ class OpenInferenceDecoder:
                 tensors[place] = _placed(tensor, end)
                 end += tensor.size
         parameters = _known(request.parameters, {"binary_data_output": bool}, "the request")
+        widened = set() if self._schema.single else WIDENED.intersection(each.datatype for each in tensors)
         wish = Wish(
             None if request.id is UNSET else request.id,
-            ", ".join(sorted(WIDENED.intersection(tensor.datatype for tensor in tensors))),
+            ", ".join(sorted(widened)),
             self._wanted(request.outputs, binary=parameters.get("binary_data_output", False)),
             parameters.get("binary_data_output", False),
         )

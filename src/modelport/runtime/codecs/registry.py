@@ -103,19 +103,39 @@ class Unpacked:
         raise Lengthy
 
 
+class Narrowing:
+    """Reads bodies for a model that takes float32.
+
+    Args:
+        decode: Reads them; its rows may be float64.
+    """
+
+    def __init__(self, decode: Decoder) -> None:
+        self._decode = decode
+
+    def __call__(self, body: bytes) -> Rows:
+        """Return the body's rows."""
+        return self._decode(body).narrowed()
+
+    def in_passing(self, body: bytes) -> Rows:
+        """Return the rows of a body that does not take long to read."""
+        return self._decode.in_passing(body).narrowed()
+
+
 class Codecs:
     """The codecs of one model, each made when first asked for and kept.
 
     Args:
         signature: What the model takes and gives.
+        single: Its graph takes float32, and so do all rows come.
 
     Raises:
         InvalidInput: The signature has a feature no number can stand for.
     """
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, *, single: bool = False) -> None:
         self._signature = signature
-        self._schema = Schema(signature)
+        self._schema = Schema(signature, single=single)
         self._decoders: dict[tuple[str | None, str | None], Decoder] = {}
         self._encoders: dict[str | None, Encoder] = {}
         self._writers: dict[str, Encoder] = {}
@@ -139,6 +159,7 @@ class Codecs:
         if known is None:
             if encoding is None:
                 known = self._make_decoder(_media_type(content_type or JSON), limits)
+                known = Narrowing(known) if self._schema.single else known
             else:
                 known = Unpacked(self.decoder_for(content_type, None, limits), encoding, limits)
             if len(self._decoders) < KEPT_MAX:

@@ -45,6 +45,7 @@ class Schema:
 
     Args:
         signature: What the model takes.
+        single: Its graph takes float32: blocks of them stay as they are.
 
     Attributes:
         cells: The rules of each feature.
@@ -64,8 +65,9 @@ class Schema:
         upper: to here; some may take others too, which the general path knows.
     """
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, *, single: bool = False) -> None:
         self.signature = signature
+        self.single = single
         self.cells = cells_of(signature)
         self.names = [cell.name for cell in self.cells]
         self.width = len(self.cells)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from modelport.domain.signature import FeatureType, Output, Signature, Value
 from modelport.runtime.cells import INT64_MAX, INT64_MIN, Cell, Kind, Unfit, cells_of
-from modelport.runtime.codecs.arrays import FLOAT64, numbers, refuse_inexact, texts_to_numbers
+from modelport.runtime.codecs.arrays import numbers, refuse_inexact, texts_to_numbers
 from modelport.runtime.codecs.large_json import LARGE_BYTES, SIMDJSON
+from modelport.runtime.rows import FLOAT64
 from modelport.runtime.wording import found, located
 
 Datatype = Literal[

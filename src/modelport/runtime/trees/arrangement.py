@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelport.domain.signature import Signature
-from modelport.runtime.session import MATRIX, Session
+from modelport.runtime.session import MATRIX, Matrix, Session
 from modelport.runtime.trees.ensemble import Cut
 from modelport.runtime.trees.folding import Source, fold
 from modelport.runtime.trees.onnx_graph import OnnxGraph
-from modelport.runtime.trees.walker import Matrix
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.signature import Signature
-from modelport.runtime.session import Run, Session, Stop
+from modelport.runtime.session import Matrix, Run, Session, Stop
 from modelport.runtime.trees.arrangement import Arrangement, arrange
 from modelport.runtime.trees.ensemble import Cut, NotTaken, cut
 from modelport.runtime.trees.finishing import Ending, recognise
@@ -28,7 +28,7 @@ from modelport.runtime.trees.machine_code import Predict
 from modelport.runtime.trees.onnx_graph import OnnxGraph
 from modelport.runtime.trees.packing import pack
 from modelport.runtime.trees.protobuf import Malformed
-from modelport.runtime.trees.walker import Matrix, Walker
+from modelport.runtime.trees.walker import Walker
 
 ONNX_RUNTIME, TREES = "onnxruntime", "trees"
 ROWS = 512

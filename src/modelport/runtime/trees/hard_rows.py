@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelport.domain.signature import Feature, Signature
+from modelport.runtime.session import Matrix
 from modelport.runtime.trees.arrangement import Arrangement
 from modelport.runtime.trees.ensemble import Ensemble
-from modelport.runtime.trees.walker import Matrix
 
 Floats = NDArray[np.float64]
 NEAR = 0.1  # of the range of the thresholds: how far from one an ordinary number is

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelport.domain.errors import ModelportError
-from modelport.runtime.session import Stop
+from modelport.runtime.session import Matrix, Stop
 from modelport.runtime.trees.ensemble import Ensemble
 from modelport.runtime.trees.finishing import Ending
 from modelport.runtime.trees.folding import Source
 from modelport.runtime.trees.layout import Finish
 from modelport.runtime.trees.machine_code import Predict
 from modelport.runtime.trees.packing import pack
-from modelport.runtime.trees.walker import Matrix, Walker
+from modelport.runtime.trees.walker import Walker
 
 TREES, ROWS = 11, 45
 
@@ -48,7 +50,7 @@ def check_code(predict: Predict) -> None:
     rows[::7, 0] = np.nan
     wanted = (rows[:, stumps.feature] > threshold).sum(axis=1, keepdims=True).astype(np.float64)
 
-    def decline(names: Sequence[str], matrix: Matrix, stop: Stop | None = None) -> list[Matrix]:
+    def decline(names: Sequence[str], matrix: Matrix, stop: Stop | None = None) -> list[NDArray[Any]]:
         del names, stop
         raise ModelportError(f"the compiled kernel does not take a matrix of {matrix.shape}")
 

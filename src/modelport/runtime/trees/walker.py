@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelport.runtime.session import Run, Stop
+from modelport.runtime.session import Matrix, Run, Stop
 from modelport.runtime.trees.finishing import Ending
 from modelport.runtime.trees.layout import CLASSES, NUMBERS, Finish, Number, Plan
 from modelport.runtime.trees.machine_code import Predict
 from modelport.runtime.trees.packing import Packed
 
 STOP_ROWS = 4096  # rows between two looks at whether a call is to end
-Matrix = NDArray[np.float64]
 
 
 class Walker:
