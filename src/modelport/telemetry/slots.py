@@ -6,7 +6,7 @@ file of a process that died keeps counting; sooner or later its totals move into
 no counter ever goes back.
 
 A slot is a header (magic, sequence, number of series) and an array of fixed-size records: identity as
-JSON, then 48 unsigned integers. The sequence is odd while a copy is under way (a sequence lock), so a
+JSON, then 24 unsigned integers. The sequence is odd while a copy is under way (a sequence lock), so a
 reader never sees half of one. The owner holds a lock on the file for as long as it lives.
 
 Source: Linux `seqlock`; Prometheus data model (counters only grow, histograms are cumulative).
@@ -28,13 +28,13 @@ from pathlib import Path
 
 from modelport.telemetry.metrics import METRICS, Kind, Metric
 
-MAGIC = b"mpslot01"
+MAGIC = b"mpslot02"
 HEADER = struct.Struct("<8sQQ")  # magic, sequence, series
 WORD_BYTES = 8
 SEQUENCE_WORD, SERIES_WORD = 1, 2
 HEADER_BYTES = 64
 IDENTITY_BYTES = 320
-VALUES = 48
+VALUES = 24
 RECORD_BYTES = IDENTITY_BYTES + 8 * VALUES
 SERIES_MAX = 16_384  # the file is sparse: what is not used takes no room
 RETIRED = "retired.json"
@@ -87,7 +87,7 @@ class MetricSlot:
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._series: dict[SeriesKey, Series] = {}
-        self._written: list[list[int]] = []  # the numbers in the file, so that only what changed is copied
+        self._written: list[int] = []  # the sum of each one's numbers in the file; what changed has another
         self._path = folder / f"{name}-{os.getpid()}-{os.urandom(6).hex()}{SUFFIX}"
         with _locked(folder, fcntl.LOCK_SH):  # so that nobody meets the file without its lock
             self._file = self._path.open("x+b")
@@ -122,15 +122,14 @@ class MetricSlot:
         self._sequence += 1
         self._words[SEQUENCE_WORD] = self._sequence
         for number, (key, one) in enumerate(series):
-            values = one.values
-            if number < known and values == written[number]:
+            if number < known and sum(one.values) == written[number]:
                 continue
             at = HEADER_BYTES + number * RECORD_BYTES
-            copy = values.copy()
+            copy = one.values.copy()
             if number < known:
-                written[number] = copy
+                written[number] = sum(copy)
             else:
-                written.append(copy)
+                written.append(sum(copy))
                 identity = _identity(key)
                 self._map[at : at + len(identity)] = identity
             first = (at + IDENTITY_BYTES) // WORD_BYTES

@@ -139,6 +139,20 @@ while True:
 """
 
 
+def test_every_metric_keeps_all_its_numbers(tmp_path):
+    slot = MetricSlot(tmp_path, "a")
+    given = {}
+    for at, (name, metric) in enumerate(metrics.METRICS.items()):
+        labels = tuple(f"l{at}" for _ in metric.labels)
+        series = slot.series(name, *labels)
+        for place in range(metric.width):
+            series.values[place] = 1000 * at + place + 1
+        given[name, labels] = list(series.values)
+    slot.flush()
+    assert read_totals(tmp_path) == given
+    slot.close()
+
+
 def test_no_total_goes_back_while_another_process_counts(tmp_path):
     with subprocess.Popen([sys.executable, "-c", COUNTS, str(tmp_path)], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"counts\n"
