@@ -6,8 +6,9 @@ room. Beyond the memory there is for models, those idle longest leave it; nobody
 Before a worker loads a digest for the first time in its process it leaves the durable mark
 `marks/{index}-{digest}`, and removes it afterwards, whatever came of it. A worker that finds its own mark
 when it starts died of that model, or with it: the model is tried in a process of its own before it is
-loaded here again. A process holds a lock on its mark, so that in an upgrade a worker and its successor, who
-share a place, do not take each other for dead.
+loaded here again. A worker that ends in order takes its mark back: it died of nothing. A process holds a
+lock on its mark, so that in an upgrade a worker and its successor, who share a place, do not take each other
+for dead.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -69,6 +71,8 @@ class LoadingMarks:
         self._folder = folder
         self._index = index
         self._held: dict[str, int] = {}  # descriptors
+        self._lock = threading.Lock()  # the thread that loads may be in the middle of it when the worker ends
+        self._closed = False
 
     def exists(self, digest: str) -> bool:
         """Return whether a former process of this worker died while loading it, or this one hangs in it."""
@@ -82,9 +86,12 @@ class LoadingMarks:
 
     def put(self, digest: str) -> None:
         """Say that loading begins."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._held[digest] = _open_locked(self._path(digest))
-        fsync_folder(self._folder)
+        with self._lock:
+            if self._closed:
+                raise ModelportError("the worker ends")
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._held[digest] = _open_locked(self._path(digest))
+            fsync_folder(self._folder)
         crash_point("mark.written")
 
     def remove(self, digest: str) -> None:
@@ -99,6 +106,17 @@ class LoadingMarks:
             os.close(mark)
         fsync_folder(self._folder)
         crash_point("mark.removed")
+
+    def close(self, hanging: Collection[str]) -> None:
+        """Take back the marks of what is being loaded, for this process ends of its own accord.
+
+        Args:
+            hanging: Loads that do not end; theirs stay.
+        """
+        with self._lock:
+            self._closed = True
+            for digest in self._held.keys() - set(hanging):
+                self.remove(digest)
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{self._index}-{digest}"
@@ -185,6 +203,7 @@ class Models:
         self._timeout_s = timeout_s
         self._bytes_max = bytes_max
         self._tried: set[str] = set()
+        self._hanging: set[str] = set()
         self._handles: dict[str, ModelHandle] = {}
         self._batchers: dict[str, Batcher] = {}  # of those in memory
         self._bytes = 0
@@ -289,6 +308,7 @@ class Models:
         if self._giving_back is not None:
             self._giving_back.cancel()
         self._thread.close()
+        self._marks.close(self._hanging)
 
     def _work(self) -> asyncio.Task[None]:
         if self._task is None or self._task.done():
@@ -363,6 +383,7 @@ class Models:
                 found = await asyncio.wrap_future(loading)
         except TimeoutError:
             self._thread = OneThread("loading")  # the other one is stuck; its mark stays
+            self._hanging.add(digest)
             return f"it did not load within {self._timeout_s:g} s"
         except ModelportError as error:
             return error.message

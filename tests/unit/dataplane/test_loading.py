@@ -240,6 +240,30 @@ def test_a_load_that_hangs_is_left_behind(story):
     story(scenes, timeout_s=0.05)
 
 
+def test_a_worker_that_ends_in_order_blames_no_model_it_was_loading(story):
+    async def scenes(memory):
+        memory.gate.clear()
+        memory.models.wake(memory.models.handle(digest("a")))
+        await memory.loading.wait()
+        assert memory.marks.exists(digest("a"))
+        memory.models.close()
+        assert not memory.marks.exists(digest("a"))
+        with pytest.raises(ModelportError, match="the worker ends"):
+            memory.marks.put(digest("b"))
+
+    story(scenes)
+
+
+def test_a_worker_that_ends_in_order_goes_on_blaming_a_load_that_hangs(story):
+    async def scenes(memory):
+        memory.gate.clear()
+        await memory.deploy("a")
+        memory.models.close()
+        assert memory.marks.found() == {digest("a")}
+
+    story(scenes, timeout_s=0.05)
+
+
 def test_a_model_is_forgotten_while_it_is_loaded(story):
     async def scenes(memory):
         memory.models.handle(digest("b")).expect()
