@@ -19,6 +19,13 @@ class Scorer(Model):
         self.ready = True
         return True
 
+    def __getstate__(self):  # the server pickles its models for further workers; a session cannot be
+        return {name: value for name, value in self.__dict__.items() if name != "score"}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self.load()
+
     def predict(self, payload, headers=None, response_headers=None):  # noqa: ARG002 - KServe's form
         if not isinstance(payload, InferRequest):
             return {"predictions": self.score(payload["instances"]).tolist()}
