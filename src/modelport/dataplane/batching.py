@@ -191,11 +191,12 @@ class Batcher:
     def _shed(self) -> None:
         """Turn away who has waited longest: their answers would be the latest, and make all others late.
 
-        That is for the queue that overload began with; one that is full by a request more or less stays.
+        That is for the queue that overload began with; one that is full by a request more or less stays. So
+        does the last in it: nobody would be served sooner for it.
         """
         if self._slow_rows * self._pace_s <= 2 * self._admission.wait_s:
             return
-        while self._slow_rows * self._pace_s > self._admission.wait_s:
+        while len(self._slow) > 1 and self._slow_rows * self._pace_s > self._admission.wait_s:
             exchange = self._slow.popleft()
             self._slow_rows -= self._rows_of(exchange)
             self._close_books(exchange, Unavailable("more requests come than this model can answer"))
@@ -234,9 +235,9 @@ class Batcher:
         self._call = None
         if call.giving_up is not None:
             call.giving_up.cancel()
-        pace_s = (self._now() - call.began) / call.rows
-        self._pace_s += PACE_WEIGHT * (pace_s - self._pace_s)
-        self._admission.answer(len(call.group))
+        seconds = self._now() - call.began
+        self._pace_s += PACE_WEIGHT * (seconds / call.rows - self._pace_s)
+        self._admission.answer(len(call.group), seconds)
         try:
             answers = self._observed(call.group, future.result())
         except Exception as error:  # noqa: BLE001 - a fault of ours is still an answer to everybody in the group

@@ -14,12 +14,12 @@ from modelport.dataplane.admission import Admission
 class Shop:
     """One model that answers a request at a time, and its queue."""
 
-    def __init__(self, call_s):
+    def __init__(self, call_s, row_s=None):
         self.call_s = call_s
         self.now = 0.0
         self.free_at = 0.0
         self.queue = deque()
-        self.admission = Admission(call_s, 0.0)
+        self.admission = Admission(row_s or call_s, 0.0)
         self.waits, self.refused = [], 0
 
     def serve_until(self, now):
@@ -27,7 +27,7 @@ class Shop:
         while self.queue and self.free_at + self.call_s <= now:
             came = self.queue.popleft()
             self.free_at = max(self.free_at, came) + self.call_s
-            self.admission.answer(1)
+            self.admission.answer(1, self.call_s)
             self.waits.append(self.free_at - came)
         if not self.queue:
             self.free_at = max(self.free_at, now)
@@ -44,7 +44,7 @@ class Shop:
     def shed(self):
         """Turn those away who have waited longest, as whoever keeps a queue does in overload."""
         if self.admission.overloaded and len(self.queue) * self.call_s > 2 * self.admission.wait_s:
-            while len(self.queue) * self.call_s > self.admission.wait_s:
+            while len(self.queue) > 1 and len(self.queue) * self.call_s > self.admission.wait_s:
                 self.queue.popleft()
                 self.refused += 1
 
@@ -59,6 +59,44 @@ def test_clients_that_wait_for_their_answers_are_never_refused(call_s, clients):
         now = turn * call_s
         shop.serve_until(now)
         assert shop.come(now), (turn, len(shop.queue))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.sampled_from([0.002, 0.01, 0.05]),
+    st.integers(1, 64),
+    st.lists(st.tuples(st.integers(0, 40), st.floats(0.0, 30.0)), min_size=10, max_size=60),
+)
+def test_clients_that_wait_are_not_refused_where_calls_are_long_and_the_machine_stalls(
+    call_s, clients, stalls
+):
+    shop = Shop(call_s, row_s=call_s / 200)  # their requests have many rows
+    now, asking = 0.0, clients
+    for calls, stall in stalls:
+        for _ in range(calls):
+            now += call_s
+            before = len(shop.waits)
+            shop.serve_until(now)
+            asking += len(shop.waits) - before
+            while asking:
+                assert shop.come(now)
+                asking -= 1
+        now += stall * call_s  # nobody asks meanwhile, but the model may answer
+        before = len(shop.waits)
+        shop.serve_until(now)
+        asking += len(shop.waits) - before
+
+
+@pytest.mark.parametrize("call_s", [0.005, 0.05])
+def test_overload_by_requests_of_many_rows_serves_as_many_as_the_model_can(call_s):
+    shop = Shop(call_s, row_s=call_s / 200)
+    gap, now = call_s / 5.0, 0.0
+    for _ in range(5_000):
+        now += gap
+        shop.come(now)
+    assert shop.refused > 0
+    assert len(shop.waits) * call_s >= 0.97 * now
+    assert shop.waits[-1] <= shop.admission.wait_s + 2 * call_s
 
 
 @pytest.mark.parametrize("call_s", [0.0005, 0.005])
