@@ -21,6 +21,7 @@ from fakes.bundles import crashing_bundle, hanging_bundle, store_bundle, truthfu
 from fakes.serving import endpoint
 from fakes.truthful import TruthfulLoad
 from modelport.bootstrap.home import make_folders, save_settings
+from modelport.dataplane.loading import HANGING_S
 from modelport.domain.routes import RouteTable
 from modelport.settings import Settings
 from modelport.stores.artifacts.local import LocalArtifacts
@@ -247,6 +248,7 @@ def test_a_model_that_hangs_while_it_loads_keeps_no_stop_waiting(home):
     home.publish(1, endpoint("e", ("v1", "m:1", digest, 1.0)))
     with home.worker() as process:
         _wait(lambda: list(home.layout.marks.iterdir()))
+        time.sleep(HANGING_S)
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
     assert list(home.layout.marks.iterdir())  # the next start tries it elsewhere first

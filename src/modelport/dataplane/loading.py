@@ -6,15 +6,16 @@ room. Beyond the memory there is for models, those idle longest leave it; nobody
 Before a worker loads a digest for the first time in its process it leaves the durable mark
 `marks/{index}-{digest}`, and removes it afterwards, whatever came of it. A worker that finds its own mark
 when it starts died of that model, or with it: the model is tried in a process of its own before it is
-loaded here again. A worker that ends in order takes its mark back: it died of nothing. A process holds a
-lock on its mark, so that in an upgrade a worker and its successor, who share a place, do not take each other
-for dead.
+loaded here again. A worker that ends in order takes its mark back, unless the load seems to hang: it died
+of nothing. A process holds a lock on its mark, so that in an upgrade a worker and its successor, who share a
+place, do not take each other for dead.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import math
 import os
 import threading
 from collections import deque
@@ -43,6 +44,9 @@ GIVE_BACK_AFTER_S = 1.0
 
 MODEL_BYTES_MIN = 96 << 10
 """What the smallest model takes besides its graph: an ONNX Runtime session, its signature and codecs."""
+
+HANGING_S = 2.0
+"""A load that takes longer may hang: if its worker ends then, the model is tried elsewhere first."""
 
 CRASHED = "it crashed its process while loading"
 
@@ -203,7 +207,7 @@ class Models:
         self._timeout_s = timeout_s
         self._bytes_max = bytes_max
         self._tried: set[str] = set()
-        self._hanging: set[str] = set()
+        self._began: dict[str, float] = {}  # when first loads began that have not ended
         self._handles: dict[str, ModelHandle] = {}
         self._batchers: dict[str, Batcher] = {}  # of those in memory
         self._bytes = 0
@@ -308,7 +312,8 @@ class Models:
         if self._giving_back is not None:
             self._giving_back.cancel()
         self._thread.close()
-        self._marks.close(self._hanging)
+        now = self._now()
+        self._marks.close({digest for digest, began in list(self._began.items()) if now - began >= HANGING_S})
 
     def _work(self) -> asyncio.Task[None]:
         if self._task is None or self._task.done():
@@ -377,13 +382,15 @@ class Models:
     async def _outcome(self, digest: str, costs: Costs | None) -> Loaded | str:
         """Load a model in the thread; return it, or why it does not load."""
         began = self._now()
+        if digest not in self._tried:
+            self._began[digest] = began
         loading = self._thread.submit(self._load_marked, digest, costs)
         try:
             async with asyncio.timeout(self._timeout_s):
                 found = await asyncio.wrap_future(loading)
         except TimeoutError:
             self._thread = OneThread("loading")  # the other one is stuck; its mark stays
-            self._hanging.add(digest)
+            self._began[digest] = -math.inf
             return f"it did not load within {self._timeout_s:g} s"
         except ModelportError as error:
             return error.message
@@ -406,6 +413,7 @@ class Models:
         finally:
             self._tried.add(digest)
             self._marks.remove(digest)
+            self._began.pop(digest, None)
 
     def _load_weighed(self, digest: str, costs: Costs | None) -> Loaded:
         """Load a model and see how much memory that took; what requests took meanwhile counts with it."""
