@@ -7,7 +7,7 @@ from the moment a request was due: at 80 % of its capacity, then at 5 times it. 
 worker is asked at a steady rate all along. Then the small model's plateau: requests per second as
 connections rise. `--pin` binds the platform to core 0 and the generators to core 1. Needs `wrk`.
 
-Goals: goodput ≥ 90 % of the peak (measured before and afterwards, for machines drift); p99 of what is
+Goals: goodput ≥ 90 % of the peak (the better of before and afterwards, for machines drift); p99 of what is
 accepted ≤ 2 × that at 80 % load; p99 of refusals ≤ 10 ms; the neighbour's p99 rises by ≤ 50 % with 0
 failures.
 """
@@ -88,7 +88,7 @@ def main() -> int:
             f"  {count:5} {told.good_rate:10,.0f}/s  p50 {told.p50_us / 1e3:7.2f} ms"
             f"  p99 {told.p99_us / 1e3:7.2f} ms  refused {told.refused}  broken {told.broken}"
         )
-    return judge((peak.good_rate + again.good_rate) / 2, normal, over, beside, meanwhile)
+    return judge(max(peak.good_rate, again.good_rate), normal, over, beside, meanwhile)
 
 
 def bind_self(core: int | None) -> None:
