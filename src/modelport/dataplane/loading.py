@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import math
 import os
 import threading
 from collections import deque
@@ -74,7 +73,7 @@ class LoadingMarks:
     def __init__(self, folder: Path, index: int) -> None:
         self._folder = folder
         self._index = index
-        self._held: dict[str, int] = {}  # descriptors
+        self._held: dict[str, tuple[int, float]] = {}  # descriptors, and since when
         self._lock = threading.Lock()  # the thread that loads may be in the middle of it when the worker ends
         self._closed = False
 
@@ -88,19 +87,19 @@ class LoadingMarks:
         names = (path.name.removeprefix(prefix) for path in self._folder.glob(f"{prefix}*"))
         return {name for name in names if DIGEST.fullmatch(name) and self.exists(name)}
 
-    def put(self, digest: str) -> None:
-        """Say that loading begins."""
+    def put(self, digest: str, now: float) -> None:
+        """Say that loading begins, at so many monotonic seconds."""
         with self._lock:
             if self._closed:
                 raise ModelportError("the worker ends")
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._held[digest] = _open_locked(self._path(digest))
+            self._held[digest] = (_open_locked(self._path(digest)), now)
             fsync_folder(self._folder)
         crash_point("mark.written")
 
     def remove(self, digest: str) -> None:
         """Say that loading ended, well or not."""
-        mark = self._held.pop(digest, None)
+        mark, _ = self._held.pop(digest, (None, 0.0))
         if mark is None:
             self._path(digest).unlink(missing_ok=True)
         else:
@@ -111,16 +110,19 @@ class LoadingMarks:
         fsync_folder(self._folder)
         crash_point("mark.removed")
 
-    def close(self, hanging: Collection[str]) -> None:
+    def close(self, now: float) -> None:
         """Take back the marks of what is being loaded, for this process ends of its own accord.
 
+        That of a load which seems to hang stays.
+
         Args:
-            hanging: Loads that do not end; theirs stay.
+            now: Monotonic seconds.
         """
         with self._lock:
             self._closed = True
-            for digest in self._held.keys() - set(hanging):
-                self.remove(digest)
+            for digest, (_, began) in list(self._held.items()):
+                if now - began < HANGING_S:
+                    self.remove(digest)
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{self._index}-{digest}"
@@ -207,7 +209,6 @@ class Models:
         self._timeout_s = timeout_s
         self._bytes_max = bytes_max
         self._tried: set[str] = set()
-        self._began: dict[str, float] = {}  # when first loads began that have not ended
         self._handles: dict[str, ModelHandle] = {}
         self._batchers: dict[str, Batcher] = {}  # of those in memory
         self._bytes = 0
@@ -312,8 +313,7 @@ class Models:
         if self._giving_back is not None:
             self._giving_back.cancel()
         self._thread.close()
-        now = self._now()
-        self._marks.close({digest for digest, began in list(self._began.items()) if now - began >= HANGING_S})
+        self._marks.close(self._now())
 
     def _work(self) -> asyncio.Task[None]:
         if self._task is None or self._task.done():
@@ -382,15 +382,12 @@ class Models:
     async def _outcome(self, digest: str, costs: Costs | None) -> Loaded | str:
         """Load a model in the thread; return it, or why it does not load."""
         began = self._now()
-        if digest not in self._tried:
-            self._began[digest] = began
         loading = self._thread.submit(self._load_marked, digest, costs)
         try:
             async with asyncio.timeout(self._timeout_s):
                 found = await asyncio.wrap_future(loading)
         except TimeoutError:
             self._thread = OneThread("loading")  # the other one is stuck; its mark stays
-            self._began[digest] = -math.inf
             return f"it did not load within {self._timeout_s:g} s"
         except ModelportError as error:
             return error.message
@@ -407,13 +404,12 @@ class Models:
             return self._load_weighed(digest, costs)
         if self._marks.exists(digest):
             raise ModelportError(CRASHED)
-        self._marks.put(digest)
+        self._marks.put(digest, self._now())
         try:
             return self._load_weighed(digest, costs)
         finally:
             self._tried.add(digest)
             self._marks.remove(digest)
-            self._began.pop(digest, None)
 
     def _load_weighed(self, digest: str, costs: Costs | None) -> Loaded:
         """Load a model and see how much memory that took; what requests took meanwhile counts with it."""

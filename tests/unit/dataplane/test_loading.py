@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.costs import line
-from modelport.dataplane.loading import CRASHED, LoadingMarks, Models, Use, choose_leavers
+from modelport.dataplane.loading import CRASHED, HANGING_S, LoadingMarks, Models, Use, choose_leavers
 from modelport.domain.errors import ModelportError
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import MetricSlot
@@ -249,7 +249,7 @@ def test_a_worker_that_ends_in_order_blames_no_model_it_was_loading(story):
         memory.models.close()
         assert not memory.marks.exists(digest("a"))
         with pytest.raises(ModelportError, match="the worker ends"):
-            memory.marks.put(digest("b"))
+            memory.marks.put(digest("b"), memory.time)
 
     story(scenes)
 
@@ -258,6 +258,7 @@ def test_a_worker_that_ends_in_order_goes_on_blaming_a_load_that_hangs(story):
     async def scenes(memory):
         memory.gate.clear()
         await memory.deploy("a")
+        memory.time += HANGING_S
         memory.models.close()
         assert memory.marks.found() == {digest("a")}
 
@@ -321,7 +322,7 @@ def test_a_mark_is_left_for_the_first_load_only(story):
         await memory.deploy("a", "b", "c")
         await memory.ask("a")
         assert seen == [True, True, True, False]
-        memory.marks.put(digest("d"))
+        memory.marks.put(digest("d"), memory.time)
         await memory.deploy("d")
         assert memory.models.failures == {digest("d"): CRASHED}
 
@@ -378,6 +379,7 @@ def test_leavers_are_the_longest_idle_and_no_more_than_it_takes(uses, excess):
 def test_loads_are_timed_by_the_clock_that_was_handed_in(story):
     async def scenes(memory):
         await memory.deploy("a")
-        assert memory.slot.series(metrics.MODEL_LOAD_DURATION).values[-1] == 1_000_000_000
+        # a second for each look at that clock: when it began, at the mark, when it ended
+        assert memory.slot.series(metrics.MODEL_LOAD_DURATION).values[-1] == 2_000_000_000
 
     story(scenes)
