@@ -27,12 +27,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+from modelport.bootstrap.kernel import compile_kernels
 from modelport.formats import convert
 from modelport.quickstart.flights import CATEGORIES, FEATURES, NUMBERS, TARGET, load_flights
 from modelport.quickstart.story import train
+from modelport.runtime.compiled.code_file import TREES
 from modelport.runtime.model import LoadedModel
-from modelport.runtime.trees.compiling import compile_kernel
-from modelport.runtime.trees.machine_code import write_code
 from modelport.sdk.coding import code
 
 SIZES = (1, 8, 32, 256, 2048)
@@ -153,9 +153,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kernels = Path(folder) / "kernels"
         began = time.perf_counter()
-        code, compiler = compile_kernel()
-        write_code(kernels, code, compiler)
-        print(f"compiled by {compiler} in {time.perf_counter() - began:.2f} s: {len(code):,} bytes")
+        compile_kernels(kernels, [TREES])
+        print(f"compiled in {time.perf_counter() - began:.2f} s")
         for name in arguments.models.split(","):
             model, example, make_rows = MODELS[name]()
             conversion = convert(model, example)

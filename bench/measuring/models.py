@@ -210,20 +210,62 @@ def make_slow(folder: Path, *, turns: int = 120) -> Made:
 
 def make_flights(folder: Path) -> Made:
     """The quickstart's pipeline: 13 features, 3 of them words; histogram boosting."""
-    from sklearn.compose import make_column_transformer
     from sklearn.ensemble import HistGradientBoostingClassifier
+
+    title = "flights: 13 features, 3 of words, boosting of 130 trees"
+    model = HistGradientBoostingClassifier(max_iter=130, random_state=0)
+    return _flights("flights", title, folder, _codes(), "passthrough", model)
+
+
+def make_flights_linear(folder: Path) -> Made:
+    """The same rows, words one-hot, numbers imputed and scaled; logistic regression."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    title = "flights, one-hot and scaled, logistic regression"
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    words = OneHotEncoder(handle_unknown="ignore")
+    return _flights("flights-linear", title, folder, words, numbers, LogisticRegression(max_iter=300))
+
+
+def make_flights_forest(folder: Path) -> Made:
+    """The same rows, numbers imputed; a forest."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.impute import SimpleImputer
+
+    title = "flights, forest of 200 trees"
+    model = RandomForestClassifier(200, min_samples_leaf=20, random_state=0, n_jobs=1)
+    return _flights("flights-forest", title, folder, _codes(), SimpleImputer(), model)
+
+
+def _codes() -> Any:
     from sklearn.preprocessing import OrdinalEncoder
+
+    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+
+
+def _flights(name: str, title: str, folder: Path, words: Any, numbers: Any, model: Any) -> Made:
+    """Fit a pipeline on three months of flights, and take its rows from the fourth.
+
+    Args:
+        name: Short.
+        title: For people.
+        folder: Where its files go.
+        words: What prepares the three columns of words.
+        numbers: What prepares the others.
+        model: What learns.
+    """
+    from sklearn.compose import make_column_transformer
+    from sklearn.pipeline import make_pipeline
 
     from modelport.quickstart.flights import CATEGORIES, FEATURES, TARGET, load_flights
 
     months = load_flights((1, 2, 3, 4))
     known, fresh = months[months["month"] <= 3], months[months["month"] == 4]
-    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    pipeline = make_pipeline(
-        make_column_transformer((encoder, list(CATEGORIES)), remainder="passthrough"),
-        HistGradientBoostingClassifier(max_iter=130, random_state=0),
-    )
+    prepare = make_column_transformer((words, list(CATEGORIES)), remainder=numbers)
+    pipeline = make_pipeline(prepare, model)
     with _one_thread():
         pipeline.fit(known[list(FEATURES)], known[TARGET])
     folder.mkdir(parents=True, exist_ok=True)
@@ -236,8 +278,7 @@ def make_flights(folder: Path) -> Made:
 
         return np.asarray(pipeline.predict_proba(pd.DataFrame.from_records(rows)), np.float64)
 
-    title = "flights: 13 features, 3 of words, boosting of 130 trees"
-    return Made("flights", title, folder, pipeline, known[list(FEATURES)], records, expected)
+    return Made(name, title, folder, pipeline, known[list(FEATURES)], records, expected)
 
 
 MAKERS: dict[str, Callable[[Path], Made]] = {
@@ -247,6 +288,8 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     "mlp": make_mlp,
     "cnn": make_cnn,
     "flights": make_flights,
+    "flights-linear": make_flights_linear,
+    "flights-forest": make_flights_forest,
 }
 
 

@@ -24,7 +24,7 @@ from modelport.bootstrap.home import make_folders, save_settings, write_json
 from modelport.bootstrap.inference_grpc import check_installed
 from modelport.bootstrap.takeover import Takeover, command_line, make_succession, read_takeover
 from modelport.domain.clock import Clock, SystemClock
-from modelport.runtime.trees.code_file import code_file
+from modelport.runtime.compiled.code_file import missing_kernels
 from modelport.settings import HomeLayout, Settings, read_settings
 from modelport.supervisor.inboxes import Inboxes
 from modelport.supervisor.listeners import address_of, bind_listener, bind_local, hold_port, listener_url
@@ -232,8 +232,8 @@ def _grpc(settings: Settings, holder: socket.socket | None) -> Sequence[ProcessS
 
 
 def _compiler(settings: Settings) -> Sequence[ProcessSpec]:
-    """Return the process that compiles the kernel for trees, where it is wanted and not there yet."""
-    if find_spec("llvmlite") is None or code_file(settings.kernels).exists():
+    """Return the process that compiles the kernels, where that can be done and one is not there yet."""
+    if find_spec("llvmlite") is None or not missing_kernels(settings.kernels):
         return ()
     return (
         ProcessSpec(

@@ -67,6 +67,7 @@ class LoadedModel:
         self._classifies = signature.output.task is Task.CLASSIFICATION
         self._run: Run = self._session.run
 
+        self._kernels: Path | None = None
         self.executor = ONNX_RUNTIME
         self.why = ""
 
@@ -77,7 +78,7 @@ class LoadedModel:
         Args:
             artifacts: The artifact store.
             digest: SHA-256 of the manifest.
-            kernels: Folder of compiled kernels (`runtime/trees`); None: ONNX Runtime executes it.
+            kernels: Folder of compiled kernels (`runtime/compiled`); None: it does without.
 
         Raises:
             NotFound: The store lacks the manifest or a file of it.
@@ -93,20 +94,22 @@ class LoadedModel:
         return model
 
     def speed_up(self, graph: Path | bytes, kernels: Path) -> None:
-        """Let the kernel for trees answer, where it gives the same bits and is faster.
+        """Let kernels read rows, and walk trees where that gives the same bits and is faster.
 
         Args:
             graph: The serving graph, as it was loaded.
             kernels: Folder of compiled kernels.
         """
+        from modelport.runtime.compiled.machine_code import Unusable
         from modelport.runtime.trees.choosing import choose, read_if_trees
-        from modelport.runtime.trees.machine_code import Unusable, load_code
+        from modelport.runtime.trees.loading import load_predict
 
+        self._kernels = kernels
         content = graph if isinstance(graph, bytes) else read_if_trees(graph)
         if content is None:
             return
         try:
-            predict = load_code(kernels)
+            predict = load_predict(kernels)
         except Unusable as error:
             self.why = str(error)
             return
@@ -143,7 +146,8 @@ class LoadedModel:
         """Made when first asked for: a batch job has columns, and no use for them."""
         from modelport.runtime.codecs import Codecs
 
-        return Codecs(self.signature, single=self._session.element == np.float32)
+        single = self._session.element == np.float32
+        return Codecs(self.signature, single=single, kernels=self._kernels)
 
     def decoder_for(
         self, content_type: str | None, encoding: str | None = None, limits: Unpacking | None = None

@@ -13,8 +13,8 @@ import pytest
 
 from modelport.bootstrap.supervisor import Held, make_hooks, process_table
 from modelport.domain.clock import SystemClock
-from modelport.runtime.trees.code_file import code_file
-from modelport.runtime.trees.machine_code import load_code
+from modelport.runtime.compiled.code_file import KERNELS, code_file
+from modelport.runtime.compiled.machine_code import load_code
 from modelport.settings import Settings
 from modelport.supervisor.inboxes import Inboxes
 from modelport.supervisor.lock import HomeLock
@@ -31,7 +31,8 @@ def holding(folder: Path, workers: int) -> Iterator[Held]:
 
 def test_table_holds_the_workers_and_one_control_process(tmp_path: Path) -> None:
     (tmp_path / "kernels").mkdir()
-    code_file(tmp_path / "kernels").touch()  # nothing is left to compile
+    for kernel in KERNELS:
+        code_file(tmp_path / "kernels", kernel).touch()  # nothing is left to compile
     settings = Settings(home=tmp_path, cache=tmp_path, workers=2, database_url="postgresql://u:secret@h/d")
     with holding(tmp_path, 2) as held:
         table = process_table(settings, held)
@@ -44,14 +45,14 @@ def test_table_holds_the_workers_and_one_control_process(tmp_path: Path) -> None
     assert "secret" not in " ".join(word for spec in table for word in spec.argv)
 
 
-def test_a_kernel_that_is_missing_is_compiled_once(tmp_path: Path) -> None:
+def test_kernels_that_are_missing_are_compiled_once(tmp_path: Path) -> None:
     pytest.importorskip("llvmlite")
     settings = Settings(home=tmp_path / "home", cache=tmp_path, workers=1)
     with holding(tmp_path, 1) as held:
         compiler = process_table(settings, held)[-1]
         assert (compiler.name, compiler.once) == ("kernel", True)
         subprocess.run(compiler.argv, check=True)
-        assert callable(load_code(settings.kernels))
+        assert all(load_code(settings.kernels, kernel) for kernel in KERNELS)
         assert process_table(settings, held)[-1].name == "control"
     assert subprocess.run(compiler.argv, check=False).returncode == 0
 

@@ -28,6 +28,7 @@ from modelport.runtime.codecs.large_json import LARGE_BYTES, SIMDJSON
 from modelport.runtime.codecs.schema import Schema, list_of, map_of
 from modelport.runtime.codecs.strict_json import parse_value, refuse_doubled
 from modelport.runtime.codecs.values import GeneralReader, refuse_lengthy, refuse_many_values
+from modelport.runtime.json_rows.reader import RowsReader
 from modelport.runtime.rows import FLOAT64, Rows
 from modelport.runtime.wording import found, located
 
@@ -41,6 +42,8 @@ SHAPE = re.compile(
     rb'|\{\s*"(?P<wrapper>instances|inputs|dataframe_records|dataframe_split)"\s*:\s*(?P<open>[\[{])\s*'
     rb"(?P<inner>[\[{]?))"
 )
+HEAD, WRAPPED = rb"[ \t\n\r]*%b\[", rb'\{[ \t\n\r]*"%b"[ \t\n\r]*:[ \t\n\r]*'
+MANY_BYTES = 2 << 10  # smaller bodies are read as fast without the kernel
 DEEPER = re.compile(rb"\s*\[")
 BOMB_CHECK_BYTES = 1 << 20  # larger bodies that fail are not parsed a second time when they are all brackets
 BRACKET_SHARE_MAX = 1 / 8
@@ -59,10 +62,12 @@ class JsonDecoder:
 
     Args:
         schema: The model's generated fast path.
+        compiled: Reads many plain rows; None where there is no kernel for these features.
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, compiled: RowsReader | None = None) -> None:
         self._schema = schema
+        self._compiled = compiled
         self._reader = GeneralReader(schema.cells, schema.signature.row_shape)
         self._any = msgspec.json.Decoder().decode
         self._made: dict[tuple[str, str], Fast] = {}
@@ -110,10 +115,23 @@ class JsonDecoder:
             key = ("bare" if shape["bare"] else shape["wrapper"].decode(), (brackets + deeper).decode())
         fast = self._made.get(key)
         if fast is None:
-            fast = self._made[key] = self._make(*key)
+            fast = self._made[key] = self._with_kernel(self._make(*key), *key)
         if len(self._heads) < HEADS_MAX and len(body) > HEAD_BYTES:
             self._heads[body[:HEAD_BYTES]] = fast
         return fast
+
+    def _with_kernel(self, fast: Fast, form: str, brackets: str) -> Fast:
+        """Return a fast path that lets the kernel read large bodies."""
+        reader, keyed, wrapped = self._compiled, brackets.endswith("{"), form != "bare"
+        if reader is None or brackets not in ({"[{", "[["} if wrapped else {"{", "["}):
+            return fast
+        head = re.compile(HEAD % (WRAPPED % form.encode() if wrapped else b""))
+
+        def faster(body: bytes) -> Rows:
+            rows = reader.read(body, head, wrapped=wrapped, keyed=keyed) if len(body) >= MANY_BYTES else None
+            return fast(body) if rows is None else rows
+
+        return faster
 
     def _make(self, form: str, brackets: str) -> Fast:
         if form == "object":

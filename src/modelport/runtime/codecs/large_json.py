@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import numpy as np
+from modelport.runtime.json_rows.reader import count_byte
 
 LARGE_BYTES = 4 << 10
 """Smaller texts gain nothing."""
@@ -18,11 +18,6 @@ LARGE_BYTES = 4 << 10
 LIST = ord("[")
 KEPT_TEXT_BYTES = 1 << 20  # a parser keeps memory for the longest text that it has seen
 KEPT_PARSERS = 2  # the loop's, and one of the models' threads'
-
-
-def count_byte(text: bytes, byte: int) -> int:
-    """Return how often a byte stands in a long text, five times as fast as `bytes.count`."""
-    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == byte))
 
 
 class SimdJson:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from modelport.domain.errors import NotAcceptable, UnsupportedMediaType
@@ -21,6 +22,8 @@ from modelport.runtime.codecs.open_inference import HEAD_SIZE, TRITON, OpenInfer
 from modelport.runtime.codecs.packing import UNPACKING, Unpacking, unpack
 from modelport.runtime.codecs.schema import Schema
 from modelport.runtime.codecs.values import Lengthy
+from modelport.runtime.compiled.machine_code import Unusable
+from modelport.runtime.json_rows.reader import RowsReader, load_reader
 from modelport.runtime.rows import Rows
 from modelport.runtime.wording import found
 
@@ -128,13 +131,15 @@ class Codecs:
     Args:
         signature: What the model takes and gives.
         single: Its graph takes float32, and so do all rows come.
+        kernels: Folder of compiled kernels (`runtime/compiled`); None: JSON is read without one.
 
     Raises:
         InvalidInput: The signature has a feature no number can stand for.
     """
 
-    def __init__(self, signature: Signature, *, single: bool = False) -> None:
+    def __init__(self, signature: Signature, *, single: bool = False, kernels: Path | None = None) -> None:
         self._signature = signature
+        self._kernels = kernels
         self._schema = Schema(signature, single=single)
         self._decoders: dict[tuple[str | None, str | None], Decoder] = {}
         self._encoders: dict[str | None, Encoder] = {}
@@ -202,7 +207,16 @@ class Codecs:
             case "application/vnd.sagemaker-triton.binary+json":
                 return OpenInferenceDecoder(schema, _head_size(media))
             case _:
-                return JsonDecoder(schema)
+                return JsonDecoder(schema, self._rows_reader())
+
+    def _rows_reader(self) -> RowsReader | None:
+        schema = self._schema
+        if self._kernels is None or not schema.plainly_named:
+            return None
+        try:
+            return load_reader(self._kernels, schema.cells)
+        except Unusable:
+            return None
 
     def _make_encoder(self, name: str) -> Encoder:
         makers: dict[str, Callable[[], Encoder]] = {

@@ -59,6 +59,7 @@ class Schema:
         pack_flat: A `flat` to the row's float64 bytes.
         pack_text: Text cells in the order of the features, a reader of floats and one of integers, to
             the row's float64 bytes.
+        plainly_named: No name of a feature is escaped in JSON.
         plain: Every feature is a used number, and missing values are accepted for all or none.
         nullable: With `plain`: missing values are accepted.
         lower: With `plain`: every feature takes all numbers from here
@@ -72,10 +73,11 @@ class Schema:
         self.names = [cell.name for cell in self.cells]
         self.width = len(self.cells)
         self.required = sum(cell.used for cell in self.cells)
+        self.plainly_named = not any(ESCAPED.search(cell.name) for cell in self.cells)
         self.moments = any(cell.kind is Kind.MOMENT for cell in self.cells)
         kinds = [_json_type(cell) for cell in self.cells]
-        self.record = _struct("Record", self.cells, kinds)
-        self.columns = _struct("Columns", self.cells, [list_of(each) for each in kinds])
+        self.record = self._struct("Record", kinds)
+        self.columns = self._struct("Columns", [list_of(each) for each in kinds])
         self.pack = struct.Struct(f"<{self.width}d").pack
         self.lower, self.upper = _band(self.cells)
         self.plain = self.lower <= self.upper and _plain(self.cells)
@@ -97,6 +99,27 @@ class Schema:
             )
         self.pack_record = self._generate("pack_record", "", [f"r.f{j}" for j in range(self.width)])
         self.pack_text = self._generate_text()
+
+    def _struct(self, name: str, kinds: Sequence[Any]) -> Any:
+        """Return a struct with field `f<j>` for feature j; columns the model does not read are optional.
+
+        msgspec compares names as they are spelled, so it takes none that JSON escapes. A signature with
+        such a name gets a type that no object fits: its objects are left to the general path.
+        """
+        if not self.plainly_named:
+            return bool
+        fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+            (f"f{j}", kind) if cell.used else (f"f{j}", kind | None, None)
+            for j, (cell, kind) in enumerate(zip(self.cells, kinds, strict=True))
+        ]
+        return msgspec.defstruct(
+            name,
+            fields,
+            rename={f"f{j}": cell.name for j, cell in enumerate(self.cells)},
+            forbid_unknown_fields=True,
+            kw_only=True,
+            gc=False,
+        )
 
     def _pack_plain(self, depth: int) -> Pack:
         """Return the packer of rows that are numbers throughout: no code to run per feature."""
@@ -160,28 +183,6 @@ def _compile(name: str, source: str, schema: Schema) -> Callable[..., bytes]:
 
 def _names(width: int) -> str:
     return ", ".join(f"f{j}" for j in range(width))
-
-
-def _struct(name: str, cells: Sequence[Cell], types: Sequence[Any]) -> Any:
-    """Return a struct with field `f<j>` for feature j; columns the model does not read are optional.
-
-    msgspec compares names as they are spelled, so it takes none that JSON escapes. A signature with
-    such a name gets a type that no object fits: its objects are left to the general path.
-    """
-    if any(ESCAPED.search(cell.name) for cell in cells):
-        return bool
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
-        (f"f{j}", kind) if cell.used else (f"f{j}", kind | None, None)
-        for j, (cell, kind) in enumerate(zip(cells, types, strict=True))
-    ]
-    return msgspec.defstruct(
-        name,
-        fields,
-        rename={f"f{j}": cell.name for j, cell in enumerate(cells)},
-        forbid_unknown_fields=True,
-        kw_only=True,
-        gc=False,
-    )
 
 
 def list_of(kind: Any) -> Any:

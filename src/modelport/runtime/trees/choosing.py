@@ -24,7 +24,7 @@ from modelport.runtime.trees.ensemble import Cut, NotTaken, cut
 from modelport.runtime.trees.finishing import Ending, recognise
 from modelport.runtime.trees.hard_rows import hard_rows
 from modelport.runtime.trees.layout import Finish
-from modelport.runtime.trees.machine_code import Predict
+from modelport.runtime.trees.loading import Predict
 from modelport.runtime.trees.onnx_graph import OnnxGraph
 from modelport.runtime.trees.packing import pack
 from modelport.runtime.trees.protobuf import Malformed

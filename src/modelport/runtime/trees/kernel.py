@@ -22,11 +22,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import IntEnum
 from typing import Any
 
-from llvmlite import ir
-
+from modelport.runtime.compiled.words import F64, I32, I64, WORD, Code, Value, build
 from modelport.runtime.trees.layout import (
     CELL_BYTES,
     CLASSES,
@@ -47,16 +45,10 @@ from modelport.runtime.trees.layout import (
     Stretch,
 )
 
-I16, I32, I64, F64, PTR = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.DoubleType(), ir.PointerType()
-NAME = "predict"
 STEPS_UNASKED = 2  # steps between two looks at whether all have arrived
-WORD = 8
+LINE = 8  # places of a cache line
+GROUPS_AHEAD_MIN = 4  # fewer rows see too little of a tree for all of it to be fetched
 EXPONENT_BIAS, EXPONENT_SHIFT = 1023, 52  # of a double
-Value = Any
-"""An LLVM value, or a Python number for a constant; llvmlite has no types."""
-
-
-NOTHING_BESIDE = '"no-jump-tables"="true" "no-builtins"'  # no tables beside the code, no calls of a library
 
 
 def build_kernel(triple: str) -> str:
@@ -65,104 +57,10 @@ def build_kernel(triple: str) -> str:
     Args:
         triple: The machine, as LLVM names it.
     """
-    module = ir.Module(NAME)
-    module.triple = triple
-    function = ir.Function(module, ir.FunctionType(I64, [I64, I64, I64, I64]), NAME)
-    _Kernel(function).write()
-    head = str(function).partition("\n")[0]  # llvmlite has no words for attributes of this kind
-    return str(module).replace(head, f"{head} {NOTHING_BESIDE}", 1)
+    return build(4, triple, lambda function: _Kernel(function).write())
 
 
-class _Code:
-    """Words for writing a function; addresses are whole numbers.
-
-    Args:
-        function: The function, still empty.
-    """
-
-    def __init__(self, function: Any) -> None:
-        self._variables = function.append_basic_block()
-        self._begin = function.append_basic_block()
-        self.ir = ir.IRBuilder(self._begin)
-
-    def close(self, answer: Value) -> None:
-        """End the function."""
-        self.ir.ret(answer)
-        self.ir.position_at_end(self._variables)
-        self.ir.branch(self._begin)
-
-    def value(self, number: Value, kind: Any = I64) -> Value:
-        """Return a Python number as a constant; anything else is a value already."""
-        if isinstance(number, int | float | IntEnum):
-            return ir.Constant(kind, int(number) if kind is not F64 else number)
-        return number
-
-    def add(self, *terms: Value) -> Value:
-        total = self.value(terms[0])
-        for term in terms[1:]:
-            total = self.ir.add(total, self.value(term))
-        return total
-
-    def times(self, one: Value, other: Value) -> Value:
-        return self.ir.mul(self.value(one), self.value(other))
-
-    def load(self, kind: Any, base: Value, offset: Value = 0, size: int = 1) -> Value:
-        """Return what stands `offset` times `size` bytes behind an address."""
-        return self.ir.load(self._pointer(base, offset, size), typ=kind)
-
-    def store(self, what: Value, base: Value, offset: Value = 0, size: int = 1) -> None:
-        self.ir.store(what, self._pointer(base, offset, size))
-
-    def record(self, base: Value, field: IntEnum) -> Value:
-        """Return a number of a record."""
-        return self.load(I64, base, int(field), WORD)
-
-    def wide(self, narrow: Value) -> Value:
-        return self.ir.zext(narrow, I64)
-
-    def least(self, one: Value, other: Value) -> Value:
-        one, other = self.value(one), self.value(other)
-        return self.ir.select(self.ir.icmp_unsigned("<", one, other), one, other)
-
-    def variable(self, kind: Any, start: Value) -> Value:
-        """Return the place of a variable, to be loaded from and stored to; it ends up in a register."""
-        here = self.ir.block
-        self.ir.position_at_end(self._variables)
-        place = self.ir.alloca(kind)
-        self.ir.position_at_end(here)
-        self.ir.store(self.value(start, kind), place)
-        return place
-
-    def get(self, place: Value, kind: Any = I64) -> Value:
-        return self.ir.load(place, typ=kind)
-
-    @contextmanager
-    def counting(self, start: Value, stop: Value, step: Value = 1) -> Iterator[Value]:
-        """Do it for start, start + step, … below stop."""
-        counter = self.variable(I64, start)
-        head, body, after = (self.ir.append_basic_block() for _ in range(3))
-        self.ir.branch(head)
-        self.ir.position_at_end(head)
-        index = self.get(counter)
-        self.ir.cbranch(self.ir.icmp_unsigned("<", index, self.value(stop)), body, after)
-        self.ir.position_at_end(body)
-        yield index
-        self.ir.store(self.add(index, step), counter)
-        self.ir.branch(head)
-        self.ir.position_at_end(after)
-
-    @contextmanager
-    def case(self, what: Value, value: int) -> Iterator[None]:
-        """Do it only where `what` is `value`."""
-        with self.ir.if_then(self.ir.icmp_unsigned("==", what, self.value(value))):
-            yield
-
-    def _pointer(self, base: Value, offset: Value, size: int) -> Value:
-        address = base if isinstance(offset, int) and not offset else self.add(base, self.times(offset, size))
-        return self.ir.inttoptr(address, PTR)
-
-
-class _Kernel(_Code):
+class _Kernel(Code):
     def __init__(self, function: Any) -> None:
         super().__init__(function)
         plan, *arrays = function.args
@@ -353,12 +251,38 @@ class _Kernel(_Code):
             self.counting(0, self._plan[Plan.TREES]) as tree,
         ):
             root = self.wide(self.load(I32, self._plan[Plan.ROOTS], tree, 4))
+            following, share = self._following(tree, root, rows)
             with self.counting(0, rows, LANES) as first:
                 group = self.add(self._cells, self.times(self.times(first, columns), CELL_BYTES))
+                self._fetch_ahead(following, share, first)
                 leaves = self._walk(
                     [root] * LANES, [self.add(group, lane * CELL_BYTES) for lane in range(LANES)]
                 )
                 self._add_group(tree, leaves, self._sums(sums, first))
+
+    def _following(self, tree: Value, root: Value, rows: Value) -> tuple[Value, Value]:
+        """Return the root of the tree after this one, and how much of it each group of rows lets be fetched.
+
+        While one tree is walked the next one comes nearer: a forest is larger than the caches, and its
+        trees are visited in an order that no processor foresees. The next tree is taken to be as large as
+        this one.
+        """
+        last = self.ir.sub(self._plan[Plan.TREES], self.value(1))
+        following = self.wide(self.load(I32, self._plan[Plan.ROOTS], self.least(self.add(tree, 1), last), 4))
+        groups = self.ir.udiv(rows, self.value(LANES))
+        share = self.add(self.ir.udiv(self.ir.sub(following, root), groups), LINE - 1)
+        few = self.ir.icmp_unsigned("<", groups, self.value(GROUPS_AHEAD_MIN))
+        return following, self.ir.select(few, self.value(0), self.ir.and_(share, self.value(-LINE)))
+
+    def _fetch_ahead(self, following: Value, share: Value, first: Value) -> None:
+        """Let the part of the next tree be fetched that falls to the group of rows from `first`."""
+        plan = self._plan
+        by_place = self.ir.icmp_unsigned("!=", plan[Plan.KIND], self.value(Kind.ROWS))
+        values = self.ir.select(by_place, plan[Plan.VALUES], plan[Plan.NODES])
+        begin = self.add(following, self.times(self.ir.udiv(first, self.value(LANES)), share))
+        with self.counting(begin, self.add(begin, share), LINE) as place:
+            for table in (plan[Plan.NODES], values):
+                self.fetch(table, place, WORD)
 
     def _walk(self, starts: Sequence[Value], cells: Sequence[Value]) -> list[Value]:
         """Return the leaves that walks from some nodes end in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,21 @@ from modelport.runtime.trees.ensemble import Ensemble
 from modelport.runtime.trees.finishing import Ending
 from modelport.runtime.trees.folding import Source
 from modelport.runtime.trees.layout import Finish
-from modelport.runtime.trees.machine_code import Predict
+from modelport.runtime.trees.loading import load_predict
 from modelport.runtime.trees.packing import pack
 from modelport.runtime.trees.walker import Walker
 
 TREES, ROWS = 11, 45
 
 
-def check_code(predict: Predict) -> None:
+def check_code(folder: Path) -> None:
     """Walk some small trees, one row and many rows at a time.
 
+    Args:
+        folder: Where the code lies.
+
     Raises:
+        Unusable: It cannot be loaded.
         ModelportError: The answers are not what a glance at the trees says.
     """
     threshold = np.arange(TREES, dtype=np.float64)
@@ -45,7 +50,7 @@ def check_code(predict: Predict) -> None:
         values=np.where(np.arange(2 * TREES) % 2, 1.0, 0.0),
         target=np.zeros(2 * TREES, np.int64),
     )
-    walker = Walker(predict, pack(stumps, [Source(0), Source(1)], 2), Ending(Finish.SUMS))
+    walker = Walker(load_predict(folder), pack(stumps, [Source(0), Source(1)], 2), Ending(Finish.SUMS))
     rows = np.linspace(-1.0, TREES, 2 * ROWS).reshape(ROWS, 2)
     rows[::7, 0] = np.nan
     wanted = (rows[:, stumps.feature] > threshold).sum(axis=1, keepdims=True).astype(np.float64)

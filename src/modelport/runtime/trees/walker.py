@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from modelport.runtime.session import Matrix, Run, Stop
 from modelport.runtime.trees.finishing import Ending
 from modelport.runtime.trees.layout import CLASSES, NUMBERS, Finish, Number, Plan
-from modelport.runtime.trees.machine_code import Predict
+from modelport.runtime.trees.loading import Predict
 from modelport.runtime.trees.packing import Packed
 
 STOP_ROWS = 4096  # rows between two looks at whether a call is to end

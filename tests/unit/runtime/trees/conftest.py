@@ -1,4 +1,4 @@
-"""The kernel, compiled once for these tests."""
+"""The kernel for trees, ready to be called."""
 
 from __future__ import annotations
 
@@ -6,18 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from modelport.runtime.trees.compiling import compile_kernel
-from modelport.runtime.trees.machine_code import Predict, load_code, write_code
-
-
-@pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("llvmlite")
-    folder = tmp_path_factory.mktemp("kernels") / "private"
-    write_code(folder, *compile_kernel())
-    return folder
+from modelport.runtime.trees.loading import Predict, load_predict
 
 
 @pytest.fixture(scope="session")
 def predict(kernels: Path) -> Predict:
-    return load_code(kernels)
+    return load_predict(kernels)

@@ -1,4 +1,4 @@
-"""From the kernel's instructions to machine code, with LLVM; needs the extra `trees`.
+"""From a kernel's instructions to machine code, with LLVM; needs the extra `trees`.
 
 The code is one run of bytes without references to anything outside it. LLVM wraps it in an ELF object on
 every system, from which it is taken here. Format:
@@ -11,7 +11,11 @@ import platform
 import struct
 from typing import Any
 
+import llvmlite
+from llvmlite import binding
+
 from modelport.domain.errors import ModelportError
+from modelport.runtime.compiled.words import NAME, Build
 
 TARGETS = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "generic", "arm64": "generic"}
 TRIPLES = {"x86-64": "x86_64-unknown-linux-gnu", "generic": "aarch64-unknown-linux-gnu"}
@@ -21,39 +25,32 @@ SYMBOLS, RELOCATIONS = 2, {4, 9}
 EXECUTABLE = 0x4
 
 
-def compile_kernel() -> tuple[bytes, str]:
-    """Return the machine code of the kernel, entered at its first byte, and what compiled it.
+def compile_kernel(build: Build) -> tuple[bytes, str]:
+    """Return the machine code of a kernel, entered at its first byte, and what compiled it.
+
+    Args:
+        build: Writes it.
 
     Raises:
-        ModelportError: llvmlite is missing, or this architecture is not known.
+        ModelportError: This architecture is not known.
     """
-    try:
-        import llvmlite
-        from llvmlite import binding
-
-        from modelport.runtime.trees.kernel import NAME, build_kernel
-    except ImportError as error:
-        raise ModelportError(
-            f"the kernel for trees is compiled with llvmlite, which is not installed: {error}",
-            hint="pip install 'modelport[trees]'",
-        ) from error
     processor = TARGETS.get(platform.machine())
     if processor is None:
-        raise ModelportError(f"the kernel for trees is not known on {platform.machine()}")
+        raise ModelportError(f"kernels are not known on {platform.machine()}")
     triple = TRIPLES[processor]
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    module = binding.parse_assembly(build_kernel(triple))
+    module = binding.parse_assembly(build(triple))
     module.verify()
     machine = binding.Target.from_triple(triple).create_target_machine(
         cpu=processor, features=RESERVED.get(processor, ""), opt=3, reloc="pic", codemodel="small"
     )
-    _optimise(binding, module, machine)
+    _optimise(module, machine)
     version = ".".join(map(str, binding.llvm_version_info))
-    return _code_of(machine.emit_object(module), NAME), f"llvmlite {llvmlite.__version__}, LLVM {version}"
+    return _code_of(machine.emit_object(module)), f"llvmlite {llvmlite.__version__}, LLVM {version}"
 
 
-def _optimise(binding: Any, module: Any, machine: Any) -> None:
+def _optimise(module: Any, machine: Any) -> None:
     """Optimise, without what would make calls or tables out of loops."""
     options = binding.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
@@ -62,7 +59,7 @@ def _optimise(binding: Any, module: Any, machine: Any) -> None:
     builder.getModulePassManager().run(module, builder)
 
 
-def _code_of(image: bytes, name: str) -> bytes:
+def _code_of(image: bytes) -> bytes:
     """Return the code of an ELF object that holds one function."""
     table, size, count = _header(image)
     sections = [SECTION.unpack_from(image, table + number * size) for number in range(count)]
@@ -76,7 +73,7 @@ def _code_of(image: bytes, name: str) -> bytes:
     for position in range(symbols[4], symbols[4] + symbols[5], SYMBOL.size):
         label, _, _, section, value, _ = SYMBOL.unpack_from(image, position)
         begin = names[4] + label
-        if image[begin : image.index(b"\0", begin)] == name.encode() and section == codes[0] and value == 0:
+        if image[begin : image.index(b"\0", begin)] == NAME.encode() and section == codes[0] and value == 0:
             _, _, _, _, offset, length, *_ = sections[codes[0]]
             return image[offset : offset + length]
     raise ModelportError("the compiled kernel does not begin with its function")

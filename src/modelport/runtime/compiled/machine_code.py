@@ -1,4 +1,4 @@
-"""The kernel's machine code on disk, and in memory.
+"""A kernel's machine code on disk, and in memory.
 
 The file is a header of one line, then the code, at a place that can be mapped. Its name holds the SHA-256
 of the sources that it was made from, so that a new version of modelport makes a new one. It is mapped
@@ -9,26 +9,20 @@ needed to run it.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import mmap
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from modelport.durable import write_durably
-from modelport.runtime.trees.code_file import code_file
-from modelport.runtime.trees.layout import WHOLE, Array
+from modelport.runtime.compiled.code_file import Kernel, code_file
 
 CODE_AT = 64 << 10  # a multiple of every page size
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
-
-Predict = Callable[[int, int, int, int], int]
-"""Called with the address of a plan and three array objects; returns 0, or `layout.DECLINED`."""
 
 
 class Header(msgspec.Struct):
@@ -46,14 +40,15 @@ class Header(msgspec.Struct):
 
 
 class Unusable(Exception):
-    """There is no machine code that can be used; ONNX Runtime serves."""
+    """There is no machine code that can be used; its work is done without it."""
 
 
-def write_code(folder: Path, code: bytes, compiler: str) -> Path:
+def write_code(folder: Path, kernel: Kernel, code: bytes, compiler: str) -> Path:
     """Keep the code; the file appears whole.
 
     Args:
         folder: Where compiled kernels are kept; made private where it is not there.
+        kernel: Whose code it is.
         code: From `compiling.compile_kernel`.
         compiler: What made it.
 
@@ -62,39 +57,37 @@ def write_code(folder: Path, code: bytes, compiler: str) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     header = msgspec.json.encode(Header(hashlib.sha256(code).hexdigest(), len(code), compiler)) + b"\n"
-    path = code_file(folder)
+    path = code_file(folder, kernel)
     write_durably(path, header.ljust(CODE_AT, b"\0") + code, mode=0o600)
     return path
 
 
-def load_code(folder: Path) -> Predict:
-    """Return the kernel, ready to be called; it stays in memory as long as the process.
+def load_code(folder: Path, kernel: Kernel) -> int:
+    """Return the address of a kernel, ready to be called; it stays in memory as long as the process.
 
     Args:
         folder: Where compiled kernels are kept.
+        kernel: Which of them.
 
     Raises:
         Unusable: There is none, it is not as it was written, others could have written it, or memory cannot
             be made executable here.
     """
-    path = code_file(folder)
-    if path in _loaded:
-        return _loaded[path][0]
-    try:
-        mapped = _map(folder, path)
-    except FileNotFoundError as error:
-        raise Unusable(f"there is no compiled kernel for trees at {path}") from error
-    except (OSError, ValueError) as error:
-        raise Unusable(f"the compiled kernel for trees cannot be used: {error}") from error
-    _check(path, mapped)
-    _check_arrays()
-    kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4)  # releases the interpreter lock
-    predict: Predict = kind(np.frombuffer(mapped, np.uint8).ctypes.data + CODE_AT)
-    _loaded[path] = predict, mapped
-    return predict
+    path = code_file(folder, kernel)
+    mapped = _mapped.get(path)
+    if mapped is None:
+        try:
+            mapped = _map(folder, path)
+        except FileNotFoundError as error:
+            raise Unusable(f"there is no compiled kernel at {path}") from error
+        except (OSError, ValueError) as error:
+            raise Unusable(f"the compiled kernel cannot be used: {error}") from error
+        _check(path, mapped)
+        _mapped[path] = mapped
+    return int(np.frombuffer(mapped, np.uint8).ctypes.data) + CODE_AT
 
 
-_loaded: dict[Path, tuple[Predict, mmap.mmap]] = {}
+_mapped: dict[Path, mmap.mmap] = {}
 """Code that was handed out stays mapped as long as the process."""
 
 
@@ -117,27 +110,3 @@ def _check(path: Path, mapped: mmap.mmap) -> None:
     code = mapped[CODE_AT:]
     if len(code) != header.bytes or hashlib.sha256(code).hexdigest() != header.sha256:
         raise Unusable(f"{path} is not what was written there: its content has another SHA-256")
-
-
-def _check_arrays() -> None:
-    """See that numpy's array objects lie in memory as `layout.Array` says.
-
-    Raises:
-        Unusable: They do not.
-    """
-    array = np.arange(6, dtype=np.float64).reshape(2, 3)
-    start = id(array) + object.__basicsize__
-
-    def word(field: Array) -> int:
-        return ctypes.c_int64.from_address(start + field).value
-
-    shape = (ctypes.c_int64 * 2).from_address(word(Array.SHAPE))
-    if (
-        word(Array.TYPE) != id(np.ndarray)
-        or word(Array.DATA) != array.ctypes.data
-        or word(Array.DIMENSIONS) & 0xFFFFFFFF != array.ndim
-        or tuple(shape) != array.shape
-        or word(Array.DTYPE) != id(np.dtype(np.float64))
-        or word(Array.FLAGS) & WHOLE != WHOLE
-    ):
-        raise Unusable("numpy's arrays lie in memory in a way that the kernel for trees does not know")
