@@ -29,6 +29,7 @@ from modelport.runtime.wording import found, quote
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
+INT64_FLOAT_MAX = math.nextafter(2.0**63, 0.0)  # float64 rounds integers beyond it onto 2 ** 63
 EXACT_BELOW = 2**53  # float64 holds every integer of smaller magnitude
 UNUSED = 0.0
 

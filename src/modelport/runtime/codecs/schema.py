@@ -25,13 +25,11 @@ import msgspec
 from msgspec import Meta
 
 from modelport.domain.signature import Signature
-from modelport.runtime.cells import INT64_MAX, INT64_MIN, Cell, Kind, cells_of
+from modelport.runtime.cells import INT64_FLOAT_MAX, INT64_MAX, INT64_MIN, Cell, Kind, cells_of
 from modelport.runtime.numerals import BOOLEANS
 
 ESCAPED = re.compile(r'[\x00-\x1f"\\]')  # characters of a name that JSON spells in another way
 FLOAT_MAX = sys.float_info.max
-# float64 rounds integers beyond these onto the ends of int64 and past them: the general path tells which
-INT64_FLOAT_MAX = math.nextafter(2.0**63, 0.0)
 Pack = Callable[[Any], bytes]
 PackText = Callable[[Sequence[str], Callable[[str], float], Callable[[str], int]], bytes]
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from modelport.runtime.cells import INT64_MAX, UNUSED, Cell, Unfit
+from modelport.runtime.cells import INT64_FLOAT_MAX, UNUSED, Cell, Unfit
 from modelport.runtime.cells import Kind as CellKind
 from modelport.runtime.json_rows.layout import (
     FIVE_MAX,
@@ -33,7 +33,6 @@ KINDS = {
     CellKind.TEXT: Kind.TEXT,
     CellKind.BOOLEAN: Kind.BOOLEAN,
 }
-INT64_FLOAT_MAX = math.nextafter(float(INT64_MAX), 0.0)  # float64 rounds integers beyond it onto 2 ** 63
 BITS = (1 << 64) - 1
 WORD = 8
 SPARSE = 2  # places of a table for each entry
@@ -61,8 +60,8 @@ class Tables:
                 record[field] = number
             for field, value in _numbers(cell).items():
                 record.view(np.float64)[field] = value
-        self._held += [features, *_powers()]
         tens, fives = _powers()
+        self._held += [features, tens, fives]
         self.keyed, self.listed = (
             self._plan(
                 {
@@ -124,8 +123,7 @@ class Tables:
 def _numbers(cell: Cell) -> dict[Feature, float]:
     """Return the numbers of a feature's record."""
     feature = cell.feature
-    limited = cell.used
-    lower, upper = (feature.lower, feature.upper) if limited else (-math.inf, math.inf)
+    lower, upper = (feature.lower, feature.upper) if cell.used else (-math.inf, math.inf)
     if cell.kind is CellKind.INTEGER:
         lower, upper = max(lower, -INT64_FLOAT_MAX), min(upper, INT64_FLOAT_MAX)
     unknown = float(feature.unknown_code) if feature.unknown else NEVER
