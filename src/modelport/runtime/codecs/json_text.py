@@ -121,9 +121,10 @@ class JsonDecoder:
         return fast
 
     def _with_kernel(self, fast: Fast, form: str, brackets: str) -> Fast:
-        """Return a fast path that lets the kernel read large bodies."""
+        """Return a fast path that lets the kernel read large bodies; simdjson is faster on bare numbers."""
         reader, keyed, wrapped = self._compiled, brackets.endswith("{"), form != "bare"
-        if reader is None or brackets not in ({"[{", "[["} if wrapped else {"{", "["}):
+        bare_numbers = self._schema.plain and not keyed
+        if reader is None or bare_numbers or brackets not in ({"[{", "[["} if wrapped else {"{", "["}):
             return fast
         head = re.compile(HEAD % (WRAPPED % form.encode() if wrapped else b""))
 
