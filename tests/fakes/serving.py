@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -101,7 +102,9 @@ class WorkerInThread:
     def stop(self) -> None:
         """Drain and end."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self.worker.stop)
+            # A worker that was told to stop before may close its loop at any moment.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self.worker.stop)
             self._thread.join(START_TIMEOUT_S)
             assert not self._thread.is_alive()
 
