@@ -27,8 +27,9 @@ from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
 from modelport.control.services.registry import Registry
 from modelport.domain.names import parse_version
-from modelport.domain.planning.endpoint import Trial, TrialState
+from modelport.domain.planning.endpoint import ArchiveKey, Trial, TrialState, archive_key
 from modelport.domain.planning.rollout import PrepareFailure, WorkerView
+from modelport.domain.registry import ContainerDefinition, Model, ModelSpec
 from modelport.domain.routes import RouteTable
 from modelport.settings import HomeLayout
 from modelport.stores.artifacts.local import LocalArtifacts
@@ -37,6 +38,11 @@ from modelport.wire import manifest as bundle
 from modelport.wire.jobs import PROGRESS_FILE, RESULT_FILE, JobResult, Progress
 
 ME = "tester"
+
+
+def model_of(name: str, version: str) -> ModelSpec:
+    """Return the wish for a Model of a registered version."""
+    return ModelSpec(name, ContainerDefinition(version))
 
 
 class HandClock:
@@ -254,6 +260,36 @@ class InlineCanaries:
         self._trials.pop(digest, None)
 
 
+class InlineArchives:
+    """Looks that end at once: an archive holds what `holds` says by its URL, or cannot be read.
+
+    Args:
+        records: Where Models are kept.
+        wake: Called when a look has ended.
+    """
+
+    def __init__(self, records: Any, wake: Callable[[], None]) -> None:
+        self._records = records
+        self._wake = wake
+        self._looks: dict[ArchiveKey, Trial] = {}
+        self.holds: dict[str, str] = {}
+
+    def start(self, model: Model) -> None:
+        self._wake()
+        digest = self.holds.get(str(model.spec.primary_container.model_data_url))
+        if digest is None:
+            self._looks[archive_key(model)] = Trial(TrialState.FAILED, "its archive cannot be read")
+            return
+        with self._records.transaction() as tx:
+            tx.put(replace(model, modelport=replace(model.modelport, digest=digest)))
+
+    def looks(self) -> dict[ArchiveKey, Trial]:
+        return dict(self._looks)
+
+    def forget(self, key: ArchiveKey) -> None:
+        self._looks.pop(key, None)
+
+
 class House:
     """One control process on a home. Build another on the same home after it crashed.
 
@@ -291,6 +327,7 @@ class House:
         self.workers = workers or FakeWorkers(self.files)
         self.wake = wake = threading.Event()
         canaries = InlineCanaries(self.engine, wake.set)
+        self.archives = InlineArchives(records, wake.set)
         self.workers.wake = wake.set
         ownership = Ownership(records, self.clock, str(home))
         self.endpoint_reconciler = EndpointReconciler(
@@ -299,6 +336,7 @@ class House:
             saboteur.around(self.files, "publish", "activate", "prune"),
             saboteur.around(self.workers, "prepare", "activate"),
             canaries,  # type: ignore[arg-type]
+            self.archives,  # type: ignore[arg-type]
             clock=self.clock,
             workers_expected=expected,
             prepare_timeout_s=120.0,

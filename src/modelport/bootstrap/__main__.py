@@ -75,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     canary.add_argument("--home", type=Path, required=True)
     canary.add_argument("digest")
 
+    archive = kinds.add_parser("archive")
+    archive.add_argument("--home", type=Path, required=True)
+    archive.add_argument("digest")
+
     kernel = kinds.add_parser("kernel")
     kernel.add_argument("--folder", type=Path, required=True)
     return parser

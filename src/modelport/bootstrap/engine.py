@@ -15,6 +15,7 @@ def local_engine(settings: Settings) -> LocalEngine:
         clock=SystemClock(),
         job_command=program("job"),
         canary_command=program("canary", "--home", str(settings.home)),
+        archive_command=program("archive", "--home", str(settings.home)),
         canary_limits=canary_limits(settings),
     )
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from modelport.control.archives import Archives
 from modelport.control.canary import Canaries
 from modelport.control.ownership import Ownership
 from modelport.control.routes import RouteFiles
@@ -16,6 +17,7 @@ from modelport.domain.clock import Clock
 from modelport.domain.endpoint import Endpoint
 from modelport.domain.planning.endpoint import (
     Action,
+    LookInto,
     Observed,
     Remove,
     Settle,
@@ -84,18 +86,20 @@ class EndpointReconciler:
         files: The tables on disk.
         workers: The live workers.
         canaries: First loads of models.
+        archives: First looks into archives.
         clock: Time.
         workers_expected: How many workers there should be.
         prepare_timeout_s: Seconds a worker may take to load what a table adds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is one thing it observes or acts on)
         self,
         records: Records,
         ownership: Ownership,
         files: RouteFiles,
         workers: Workers,
         canaries: Canaries,
+        archives: Archives,
         *,
         clock: Clock,
         workers_expected: int,
@@ -106,6 +110,7 @@ class EndpointReconciler:
         self._files = files
         self._workers = workers
         self._canaries = canaries
+        self._archives = archives
         self._clock = clock
         self._expected = workers_expected
         self._prepare_timeout_s = prepare_timeout_s
@@ -146,6 +151,9 @@ class EndpointReconciler:
         for digest, trial in observed.trials.items():
             if trial.state is TrialState.FAILED:
                 self._canaries.forget(digest)  # whoever needed it has said so by now; a new wish tries anew
+        for key, look in observed.archives.items():
+            if look.state is TrialState.FAILED:
+                self._archives.forget(key)  # as a failed trial
         return 0.0 if changed else RESYNC_S
 
     def _observe(self) -> Observed:
@@ -172,6 +180,7 @@ class EndpointReconciler:
             everywhere=enough and not lagging,
             lagging=lagging,
             rollout=rollout,
+            archives=self._archives.looks(),
             trials={**self._canaries.trials(), **hopeless},
             broken=broken,
         )
@@ -204,6 +213,9 @@ class EndpointReconciler:
     def _act(self, endpoint: Endpoint, action: Action, wanted: dict[str, EndpointRoute | None]) -> bool:
         if isinstance(action, TryModel):
             self._canaries.start(action.digest)
+            return False
+        if isinstance(action, LookInto):
+            self._archives.start(action.model)
             return False
         if isinstance(action, Want):
             wanted[action.endpoint] = action.route

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
+from modelport.engines.canary import Outcome
+
 
 class Engine(Protocol):
     """Runs jobs and first loads of models. Implemented by `engines.local`."""
@@ -42,5 +44,16 @@ class Engine(Protocol):
 
         Returns:
             None when it works, else the reason in plain words.
+        """
+        ...
+
+    def open_archive(self, digest: str) -> Outcome:
+        """Look into an archive, in a process that may die of it, and store the bundle of the model in it.
+
+        Args:
+            digest: SHA-256 of the archive.
+
+        Returns:
+            What it said has the `digest` of the bundle's manifest.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -73,6 +74,9 @@ class Ownership:
         if lease is None:
             return False
         with self._records.transaction() as tx:
+            current = tx.find(*key)
+            if current is not None:  # tags are no part of a wish: they may change while it comes true
+                resource = replace(resource, spec=replace(resource.spec, tags=current.spec.tags))
             written = leases.write_back(tx, lease, resource, release=release)
             if written and message is not None:
                 tx.event("status", *key, message)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from modelport.control import retention
+from modelport.control.archives import Archives
 from modelport.control.canary import Canaries
 from modelport.control.endpoint_reconciler import EndpointReconciler
 from modelport.control.engine import Engine
@@ -16,13 +17,15 @@ from modelport.control.loop import Loop
 from modelport.control.ownership import Ownership
 from modelport.control.retention import Retention
 from modelport.control.routes import RouteFiles
-from modelport.control.services import registry
+from modelport.control.services import objects, registry
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.status import Status
+from modelport.control.services.tags import Tags
 from modelport.domain.clock import Clock
 from modelport.settings import Settings
 from modelport.stores.records.records import Records, sqlite_url
@@ -30,7 +33,7 @@ from modelport.stores.records.records import Records, sqlite_url
 HANGING_S = 30.0
 
 
-class Artifacts(registry.Artifacts, retention.Artifacts, Protocol):
+class Artifacts(registry.Artifacts, retention.Artifacts, objects.Artifacts, Protocol):
     """What the control plane needs of the artifact store."""
 
 
@@ -42,6 +45,8 @@ class Services:
     endpoints: Endpoints
     jobs: Jobs
     labels: Labels
+    objects: ObjectStore
+    tags: Tags
     events: Events
     status: Status
 
@@ -76,6 +81,7 @@ class ControlPlane:
         self.records = Records(settings.database_url or sqlite_url(layout.database), clock)
         files = RouteFiles(layout.routes)
         self._feed = Feed(layout.feed_socket, files.active().revision, wake.set)
+        store = ObjectStore(self.records, artifacts)
         ownership = Ownership(self.records, clock, str(layout.home))
         self._endpoints = EndpointReconciler(
             self.records,
@@ -83,6 +89,7 @@ class ControlPlane:
             files,
             self._feed,
             Canaries(engine, layout.marks, wake.set),
+            Archives(self.records, store, engine, wake.set),
             clock=clock,
             workers_expected=workers_expected,
             prepare_timeout_s=2 * settings.canary_timeout_s,
@@ -110,6 +117,8 @@ class ControlPlane:
             endpoints=Endpoints(self.records, wake.set),
             jobs=Jobs(self.records, folder=layout.jobs, captures=layout.captures, wake=wake.set),
             labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
+            objects=store,
+            tags=Tags(self.records),
             events=Events(self.records),
             status=Status(
                 self.records,

@@ -23,6 +23,7 @@ from modelport.domain.endpoint import Endpoint
 from modelport.domain.errors import ModelportError
 from modelport.domain.resource import Kind, Resource
 from modelport.durable import crash_point
+from modelport.stores.records.objects import ObjectIndex
 from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
 from modelport.wire.manifest import decode_manifest
@@ -109,7 +110,7 @@ class Retention:
             _log.info("retention.swept", artifacts=swept)
 
     def _sweep_artifacts(self, tx: Transaction, before: datetime) -> int:
-        needed: set[str] = set()
+        needed = ObjectIndex(tx).digests()
         for package in tx.all(Kind.MODEL_PACKAGE):
             needed |= {package.modelport.digest, *package.modelport.files.values()}
         # Models and the table that serves are asked too: a job or a worker may still start from them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from modelport.domain.resource import Nothing, Resource, Tag
 
@@ -70,13 +71,14 @@ class DataCaptureConfig:
 
 @dataclass(frozen=True, slots=True)
 class EndpointConfigSpec:
-    """The wish for a config; immutable once made."""
+    """The wish for a config; immutable once made. `request`: as an AWS client wrote it."""
 
     endpoint_config_name: str
     production_variants: tuple[ProductionVariant, ...]
     shadow_production_variants: tuple[ProductionVariant, ...] = ()
     data_capture_config: DataCaptureConfig | None = None
     tags: tuple[Tag, ...] = ()
+    request: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class EndpointNotes:
 
     Args:
         weights: Variant name to wished weight, where it was changed after the config was made.
+        instance_counts: Likewise, the wished number of instances.
         previous_config: The config served before this one; what `rollback` goes back to.
         previous_weights: The weights it served with.
         revision: The route table that first carried the present state; 0 before.
@@ -132,6 +135,7 @@ class EndpointNotes:
     """
 
     weights: dict[str, float] = field(default_factory=dict)
+    instance_counts: dict[str, int] = field(default_factory=dict)
     previous_config: str | None = None
     previous_weights: dict[str, float] = field(default_factory=dict)
     revision: int = 0

@@ -19,11 +19,12 @@ class ApprovalStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GroupSpec:
-    """The wish for a group."""
+    """The wish for a group. `request`: as an AWS client wrote it, see `domain.resource`."""
 
     model_package_group_name: str
     model_package_group_description: str | None = None
     tags: tuple[Tag, ...] = ()
+    request: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,23 @@ class GroupNotes:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerDefinition:
+    """What a model serves: a version of the registry, or an archive.
+
+    Args:
+        model_package_name: `NAME:3`; None: `model_data_url` tells.
+        image: Image URI; tells which local environment runs custom code. None: the archive speaks for itself.
+        model_data_url: `s3://BUCKET/KEY` of an archive with the model.
+        environment: Variables of custom code.
+    """
+
+    model_package_name: str | None = None
+    image: str | None = None
+    model_data_url: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PackageSpec:
     """The wish for a version.
 
@@ -53,14 +71,18 @@ class PackageSpec:
         model_package_description: For people.
         model_approval_status: As asked at registration.
         customer_metadata_properties: Free map; its keys are never re-cased.
+        container: The archive an AWS client registered; None: the version is a bundle, see `PackageNotes`.
         tags: AWS tags.
+        request: As an AWS client wrote it, see `domain.resource`.
     """
 
     model_package_group_name: str
     model_package_description: str | None = None
     model_approval_status: ApprovalStatus = ApprovalStatus.APPROVED
     customer_metadata_properties: dict[str, str] = field(default_factory=dict)
+    container: ContainerDefinition | None = None
     tags: tuple[Tag, ...] = ()
+    request: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +100,8 @@ class PackageNotes:
     """Ours.
 
     Args:
-        digest: SHA-256 of the manifest; names the model everywhere.
+        digest: SHA-256 of the manifest; names the model everywhere. Empty where an AWS client registered a
+            package that only points at an archive: it is looked into when a Model of it is deployed.
         files: The manifest's files: name to SHA-256.
         framework: For example `scikit-learn 1.9.1`.
         estimator: Class of the final estimator.
@@ -101,25 +124,32 @@ ModelPackage = Resource[PackageSpec, PackageStatus, PackageNotes]
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerDefinition:
-    """Which package a model serves: `NAME:3`."""
-
-    model_package_name: str
-
-
-@dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """The wish for a Model: a deployable pointer to one version."""
+    """The wish for a Model: a deployable pointer to a version or to an archive.
+
+    Args:
+        model_name: Its name.
+        primary_container: What it serves.
+        execution_role_arn: Echoed only.
+        tags: AWS tags.
+        request: As an AWS client wrote it, see `domain.resource`.
+    """
 
     model_name: str
     primary_container: ContainerDefinition
     execution_role_arn: str | None = None
     tags: tuple[Tag, ...] = ()
+    request: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelNotes:
-    """Ours: the digest the version had when the Model was made."""
+    """Ours.
+
+    Args:
+        digest: SHA-256 of the manifest of what it serves; empty until its archive was looked into.
+        model_version: `NAME:3` of the registry, or the Model's own name where it serves an archive.
+    """
 
     digest: str
     model_version: str

@@ -1,4 +1,8 @@
-"""A resource: a wish (`spec`), what has become of it (`status`), and our own notes (`modelport`)."""
+"""A resource: a wish (`spec`), what has become of it (`status`), and our own notes (`modelport`).
+
+A `spec` has typed fields for what planners look at. One that an AWS client made also keeps, as `request`, the
+whole request in AWS's spelling: describing it repeats every member, also those that mean nothing here.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The first load of a model, in a process with limits that may die of it.
+"""The first load of a model, or the first look into an archive, in a process with limits that may die of it.
 
-The tried process prints one JSON object, `{"reason": null}` or `{"reason": "…"}`, as its last line. What
+That process prints one JSON object as its last line: `{"reason": null, …}` or `{"reason": "…"}`. What
 it cannot say itself (an abort, a segmentation fault, silence) is told from how it ended.
 """
 
@@ -13,8 +13,9 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 REASON_LENGTH_MAX = 500
 ALARM_AFTER_S = 1.0
@@ -43,8 +44,16 @@ class CanaryLimits:
     memory_bytes: int
 
 
-def try_model(command: Sequence[str], limits: CanaryLimits, environment: Mapping[str, str]) -> str | None:
-    """Run a canary.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a canary ended: `reason` in plain words, or None and what it `said`."""
+
+    reason: str | None
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_canary(command: Sequence[str], limits: CanaryLimits, environment: Mapping[str, str]) -> Outcome:
+    """Do something that may go wrong in a process that may die of it.
 
     Args:
         command: Program and arguments.
@@ -52,7 +61,7 @@ def try_model(command: Sequence[str], limits: CanaryLimits, environment: Mapping
         environment: Its variables.
 
     Returns:
-        None when the model works, else the reason in plain words.
+        What became of it.
     """
     with subprocess.Popen(
         command,
@@ -68,12 +77,12 @@ def try_model(command: Sequence[str], limits: CanaryLimits, environment: Mapping
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            return f"it did not load and answer once within {limits.timeout_s:g} s"
+            return Outcome(f"it did not load and answer once within {limits.timeout_s:g} s")
     return read_outcome(process.returncode, said, complained)
 
 
-def read_outcome(code: int, said: bytes, complained: bytes) -> str | None:
-    """Tell from how a canary ended what became of the model.
+def read_outcome(code: int, said: bytes, complained: bytes) -> Outcome:
+    """Tell from how a canary ended what became of it.
 
     Args:
         code: Exit code; negative: the signal that ended it.
@@ -81,23 +90,24 @@ def read_outcome(code: int, said: bytes, complained: bytes) -> str | None:
         complained: Its standard error.
 
     Returns:
-        None when the model works, else the reason in plain words.
+        What became of it.
     """
     if code >= 0:
         lines = said.decode("utf-8", "replace").strip().splitlines()
         with suppress(json.JSONDecodeError, KeyError, TypeError, IndexError):
-            reason = json.loads(lines[-1])["reason"]
-            return None if reason is None and code == 0 else _shorten(str(reason))
+            answer = json.loads(lines[-1])
+            reason = answer["reason"]
+            return Outcome(None, answer) if reason is None and code == 0 else _failed(str(reason))
     last = complained.decode("utf-8", "replace").strip().splitlines()[-1:]
     detail = f": {last[0]}" if last else ""
     if code >= 0:
-        return _shorten(f"the process that loaded it ended with exit code {code} and no answer{detail}")
+        return _failed(f"the process that loaded it ended with exit code {code} and no answer{detail}")
     try:
         number = signal.Signals(-code)
     except ValueError:
-        return f"signal {-code} ended the process that loaded it"
+        return Outcome(f"signal {-code} ended the process that loaded it")
     outcome = _OUTCOMES.get(number, f"{number.name} ended the process that loaded it")
-    return _shorten(outcome + detail)
+    return _failed(outcome + detail)
 
 
 def limit_this_process(limits: CanaryLimits) -> None:
@@ -121,5 +131,5 @@ def limit_this_process(limits: CanaryLimits) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= REASON_LENGTH_MAX else text[: REASON_LENGTH_MAX - 1] + "…"
+def _failed(reason: str) -> Outcome:
+    return Outcome(reason if len(reason) <= REASON_LENGTH_MAX else reason[: REASON_LENGTH_MAX - 1] + "…")

@@ -21,7 +21,7 @@ import msgspec
 
 from modelport.domain.clock import Clock
 from modelport.durable import crash_point, write_durably
-from modelport.engines.canary import CanaryLimits, try_model
+from modelport.engines.canary import CanaryLimits, Outcome, run_canary
 from modelport.engines.identity import ProcessIdentity, identify
 from modelport.wire.jobs import LOG_FILE, PROCESS_FILE, STOP_FILE
 
@@ -36,7 +36,8 @@ class LocalEngine:
     Args:
         clock: Time.
         canary_command: Program and arguments that try the model whose digest is added to them.
-        canary_limits: What such a try may use.
+        archive_command: Program and arguments that look into the archive whose digest is added to them.
+        canary_limits: What such a try or look may use.
         job_command: Program and arguments; the job's folder and `--lock-fd N` are added.
         grace_s: Seconds between asking a job to stop and ending it by force.
     """
@@ -46,12 +47,14 @@ class LocalEngine:
         *,
         clock: Clock,
         canary_command: Sequence[str],
+        archive_command: Sequence[str] = (),
         canary_limits: CanaryLimits,
         job_command: Sequence[str] = (sys.executable, "-m", "modelport.bootstrap", "job"),
         grace_s: float = 10.0,
     ) -> None:
         self._clock = clock
         self._canary_command = tuple(canary_command)
+        self._archive_command = tuple(archive_command)
         self._canary_limits = canary_limits
         self._job_command = tuple(job_command)
         self._grace_s = grace_s
@@ -147,7 +150,21 @@ class LocalEngine:
         Returns:
             None when it works, else the reason in plain words.
         """
-        return try_model((*self._canary_command, digest), self._canary_limits, _environment())
+        return self._run_canary(self._canary_command, digest).reason
+
+    def open_archive(self, digest: str) -> Outcome:
+        """Look into an archive, in a process that may die of it, and store the bundle of the model in it.
+
+        Args:
+            digest: SHA-256 of the archive.
+
+        Returns:
+            Its `digest` is that of the bundle's manifest.
+        """
+        return self._run_canary(self._archive_command, digest)
+
+    def _run_canary(self, command: Sequence[str], digest: str) -> Outcome:
+        return run_canary((*command, digest), self._canary_limits, _environment())
 
     def _signal(self, folder: Path, number: signal.Signals) -> None:
         known = _read_process(folder)

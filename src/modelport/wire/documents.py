@@ -47,6 +47,15 @@ def from_document(view: type[T], document: dict[str, Any]) -> T:
     return _convert(_restore(document, view), view)
 
 
+def from_request(view: type[T], request: dict[str, Any]) -> T:
+    """Read a dataclass from an AWS client's request, whose other members mean nothing here.
+
+    Raises:
+        InvalidInput: A member is missing or of the wrong type; names it.
+    """
+    return _convert(_restore(request, view, known_only=True), view)
+
+
 def to_fields(view: Any) -> dict[str, Any]:
     """Return a dataclass in snake_case, as our own REST writes it."""
     return typing.cast("dict[str, Any]", _rename(msgspec.to_builtins(view), type(view), str))
@@ -88,20 +97,24 @@ def _rename(value: Any, kind: Any, spell: Callable[[str], str]) -> Any:
     return value
 
 
-def _restore(value: Any, kind: Any) -> Any:
+def _restore(value: Any, kind: Any, *, known_only: bool = False) -> Any:
     """Turn SageMaker's keys back into field names, guided by the types."""
     inner = _member(kind)
     if isinstance(value, dict) and is_dataclass(inner):
         names = {_pascal(field.name): field.name for field in fields(inner)}
         hints = _hints(typing.cast("type", inner))
         unknown = sorted(set(value) - set(names))
-        if unknown:
+        if unknown and not known_only:
             raise InvalidInput(
                 f"unknown field {unknown[0]!r}", hint=f"known fields: {', '.join(sorted(names))}"
             )
-        return {names[key]: _restore(item, hints[names[key]]) for key, item in value.items()}
+        return {
+            names[key]: _restore(item, hints[names[key]], known_only=known_only)
+            for key, item in value.items()
+            if key in names
+        }
     if isinstance(value, list):
-        return [_restore(item, inner) for item in value]
+        return [_restore(item, inner, known_only=known_only) for item in value]
     return value
 
 

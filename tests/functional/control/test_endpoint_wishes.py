@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from fakes.house import ME, House
+from fakes.house import ME, House, model_of
 from modelport.control.services.wishes import MADE_BY
 from modelport.domain.endpoint import (
     DataCaptureConfig,
@@ -38,7 +38,7 @@ def house(tmp_path: Path):
     with House(tmp_path / "home") as built:
         for number, name in enumerate(("one", "two", "three"), start=1):
             built.register("flights", number)
-            built.endpoints.create_model(name, parse_version(f"flights:{number}"), principal=ME)
+            built.endpoints.create_model(model_of(name, f"flights:{number}"), principal=ME)
         yield built
 
 
@@ -120,7 +120,7 @@ def test_taken_and_absent_names(serving: House) -> None:
     with pytest.raises(InvalidInput, match="'my_air'"):
         services.create(EndpointSpec("my_air", "half"), principal=ME)
     with pytest.raises(Conflict, match="model 'one' exists"):
-        services.create_model("one", parse_version("flights:1"), principal=ME)
+        services.create_model(model_of("one", "flights:1"), principal=ME)
     with pytest.raises(NotFound):
         services.update("none", "half", principal=ME)
 
@@ -174,7 +174,7 @@ def test_deploy_makes_what_an_aws_program_would_see(house: House) -> None:
 
 
 def test_deploy_uses_a_model_of_its_name_only_when_it_points_there(house: House) -> None:
-    house.endpoints.create_model("flights-3", parse_version("flights:1"), principal=ME)
+    house.endpoints.create_model(model_of("flights-3", "flights:1"), principal=ME)
     with pytest.raises(Conflict, match="points at flights:1, not at flights:3"):
         house.endpoints.deploy("air", parse_version("flights:3"), principal=ME)
 

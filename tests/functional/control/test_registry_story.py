@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.house import ME, House
+from fakes.house import ME, House, model_of
 from modelport.domain.errors import Conflict, Corrupted, InvalidInput, NotFound, Refused
 from modelport.domain.names import parse_version
 from modelport.domain.registry import ApprovalStatus
@@ -138,7 +138,7 @@ def test_parent_must_be_a_version_of_the_group(house: House) -> None:
 def test_approval_is_told_with_its_reason(house: House) -> None:
     house.register("flights", 1, approval=ApprovalStatus.PENDING)
     with pytest.raises(Refused):
-        house.endpoints.create_model("m", parse_version("flights"), principal=ME)
+        house.endpoints.create_model(model_of("m", "flights"), principal=ME)
     package = house.registry.set_approval(
         parse_version("flights:1"), ApprovalStatus.APPROVED, "looked at it", principal="ada"
     )

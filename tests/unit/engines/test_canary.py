@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from modelport.engines.canary import CanaryLimits, read_outcome, try_model
+from modelport.engines.canary import CanaryLimits, read_outcome, run_canary
 
 LIMITS = CanaryLimits(timeout_s=10.0, memory_bytes=1 << 30)
 
 
 def run(program: str, limits: CanaryLimits = LIMITS) -> str | None:
-    return try_model([sys.executable, "-c", program], limits, dict(os.environ))
+    return run_canary([sys.executable, "-c", program], limits, dict(os.environ)).reason
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,6 @@ def test_a_canary_ends_by_itself_when_nobody_is_left_to_end_it() -> None:
 
 
 def test_long_complaints_are_shortened() -> None:
-    reason = read_outcome(-6, b"", b"x" * 10_000)
+    reason = read_outcome(-6, b"", b"x" * 10_000).reason
     assert reason is not None
     assert len(reason) <= 500

@@ -73,10 +73,8 @@ def list_models(platform: Here, _: Reader, after: str | None = None, limit: int 
 
 @router.post("/models", **serves(Model, status=201))
 def create_model(platform: Here, caller: Writer, wish: Annotated[ModelSpec, body(ModelSpec)]) -> Response:
-    """Make a deployable pointer to the version that `model_package_name` points at now."""
-    reference = parse_version(wish.primary_container.model_package_name)
-    model = platform.endpoints.create_model(wish.model_name, reference, tags=wish.tags, principal=caller.name)
-    return answer(model, status=201)
+    """Make a deployable pointer to the version that `model_package_name` points at now, or to an archive."""
+    return answer(platform.endpoints.create_model(wish, principal=caller.name), status=201)
 
 
 @router.get("/models/{name}", **serves(Model))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from modelport.control.services.models import find_or_create_model, fresh_model
+from modelport.control.services.models import find_or_create_model, make_model
 from modelport.control.services.page import Page, bounded
 from modelport.control.services.references import (
     check_no_job_uses,
@@ -38,12 +38,13 @@ from modelport.domain.planning.traffic import (
     add_variant,
     change_weights,
     check_config,
+    check_variants,
     choose_variant_name,
     promote_variant,
     weights_of,
 )
-from modelport.domain.registry import Model
-from modelport.domain.resource import Kind, Tag
+from modelport.domain.registry import Model, ModelSpec
+from modelport.domain.resource import Kind
 from modelport.stores.records.records import Records
 
 
@@ -61,20 +62,20 @@ class Endpoints:
 
     # ── Models ──────────────────────────────────────────────────────────────────────────────────
 
-    def create_model(
-        self, name: str, reference: VersionReference, *, tags: Sequence[Tag] = (), principal: str
-    ) -> Model:
-        """Make a deployable pointer to the version a reference points at now.
+    def create_model(self, spec: ModelSpec, *, principal: str) -> Model:
+        """Make a deployable pointer to the version a container names now, or to an archive.
+
+        What an archive holds is looked into when an endpoint wants it.
 
         Raises:
-            InvalidInput: The name is not allowed.
+            InvalidInput: The name is not allowed, or the container names nothing to serve.
             NotFound: There is no such version.
             Refused: The version is not approved.
             Conflict: The name is taken.
         """
-        check_name(name, what="model")
+        check_name(spec.model_name, what="model")
         with self._records.transaction(principal=principal) as tx:
-            return fresh_model(tx, name, resolve(tx, reference), tags)
+            return make_model(tx, spec)
 
     def model(self, name: str) -> Model:
         """Return a Model.
@@ -92,8 +93,13 @@ class Endpoints:
             found = tx.all(Kind.MODEL, after=after, limit=size + 1)
         return Page(tuple(found[:size]), found[size - 1].name if len(found) > size else None)
 
-    def delete_model(self, name: str, *, principal: str) -> None:
+    def delete_model(self, name: str, *, in_use: bool = False, principal: str) -> None:
         """Delete a Model.
+
+        Args:
+            name: Of the Model.
+            in_use: Also where an endpoint uses it, as SageMaker does: what serves goes on serving.
+            principal: Who asks.
 
         Raises:
             NotFound: There is none of that name.
@@ -101,7 +107,7 @@ class Endpoints:
         """
         with self._records.transaction(principal=principal) as tx:
             tx.get(Kind.MODEL, name)
-            users = endpoints_using(tx, [name])
+            users = [] if in_use else endpoints_using(tx, [name])
             if users:
                 raise Conflict(
                     f"model {name!r} is used by endpoint {users[0]!r}",
@@ -146,8 +152,13 @@ class Endpoints:
             found = tx.all(Kind.ENDPOINT_CONFIG, after=after, limit=size + 1)
         return Page(tuple(found[:size]), found[size - 1].name if len(found) > size else None)
 
-    def delete_config(self, name: str, *, principal: str) -> None:
+    def delete_config(self, name: str, *, in_use: bool = False, principal: str) -> None:
         """Delete a config.
+
+        Args:
+            name: Of the config.
+            in_use: Also where an endpoint serves it, as SageMaker does: it goes on serving.
+            principal: Who asks.
 
         Raises:
             NotFound: There is none of that name.
@@ -156,7 +167,8 @@ class Endpoints:
         with self._records.transaction(principal=principal) as tx:
             tx.get(Kind.ENDPOINT_CONFIG, name)
             for endpoint in tx.all(Kind.ENDPOINT):
-                if name in config_names(endpoint):
+                changing = not endpoint.settled and not endpoint.modelport.deleting
+                if name in config_names(endpoint) and (changing or not in_use):
                     raise Conflict(
                         f"endpoint config {name!r} is used by endpoint {endpoint.name!r}",
                         hint=f"update that endpoint first, or: modelport undeploy {endpoint.name}",
@@ -183,8 +195,23 @@ class Endpoints:
         self._wake()
         return endpoint
 
-    def update(self, name: str, config_name: str, *, principal: str) -> Endpoint:
-        """Wish for another config. Weights set by hand are forgotten, as SageMaker forgets them.
+    def update(
+        self,
+        name: str,
+        config_name: str,
+        *,
+        retain_weights: bool = False,
+        retain_counts: bool = False,
+        principal: str,
+    ) -> Endpoint:
+        """Wish for another config. What was set by hand is forgotten, as SageMaker forgets it.
+
+        Args:
+            name: Of the endpoint.
+            config_name: Of the config.
+            retain_weights: Variants that both configs have keep their present weights.
+            retain_counts: Likewise, their instance counts.
+            principal: Who asks.
 
         Raises:
             NotFound: There is no such endpoint or config.
@@ -195,24 +222,51 @@ class Endpoints:
             endpoint = get_changeable(tx, name)
             config: EndpointConfig = tx.get(Kind.ENDPOINT_CONFIG, config_name)
             check_approval(tx, config.spec, serving=find_serving(tx, endpoint))
-            endpoint = change_endpoint(tx, endpoint, config_name, {}, f"config {config_name}")
+            wished = {variant.variant_name for variant in config.spec.production_variants}
+            kept = [item for item in endpoint.status.production_variants if item.variant_name in wished]
+            endpoint = change_endpoint(
+                tx,
+                endpoint,
+                config_name,
+                {item.variant_name: item.current_weight for item in kept if retain_weights},
+                f"config {config_name}",
+                instance_counts={
+                    item.variant_name: item.current_instance_count for item in kept if retain_counts
+                },
+            )
         self._wake()
         return endpoint
 
-    def set_weights(self, name: str, weights: Mapping[str, float], *, principal: str) -> Endpoint:
-        """Wish for other weights. Variants left out keep theirs.
+    def set_weights(
+        self,
+        name: str,
+        weights: Mapping[str, float],
+        instance_counts: Mapping[str, int] | None = None,
+        *,
+        principal: str,
+    ) -> Endpoint:
+        """Wish for other weights or instance counts. Variants left out keep theirs.
 
         Raises:
-            InvalidInput: No weight is given, one is negative, or all would be 0.
+            InvalidInput: Nothing is wished, a weight is negative, or all would be 0.
             NotFound: There is no such endpoint or variant.
             Conflict: The endpoint is changing, or serves nothing.
         """
         with self._records.transaction(principal=principal) as tx:
             endpoint = get_changeable(tx, name)
             config = get_serving(tx, endpoint)
-            wished = change_weights(weights_of(config, endpoint.modelport.weights), weights)
-            told = ", ".join(f"{variant} {weight:g}" for variant, weight in wished.items())
-            endpoint = change_endpoint(tx, endpoint, config.endpoint_config_name, wished, f"weights {told}")
+            current = weights_of(config, endpoint.modelport.weights)
+            counts = dict(instance_counts or {})
+            check_variants(current, counts)
+            wished = change_weights(current, weights) if weights or not counts else current
+            endpoint = change_endpoint(
+                tx,
+                endpoint,
+                config.endpoint_config_name,
+                wished,
+                "weights " + ", ".join(f"{variant} {weight:g}" for variant, weight in wished.items()),
+                instance_counts=endpoint.modelport.instance_counts | counts,
+            )
         self._wake()
         return endpoint
 

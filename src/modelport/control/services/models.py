@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
-from modelport.domain.errors import Conflict, Refused
-from modelport.domain.names import NAME_LENGTH_MAX
+from modelport.control.services.references import resolve
+from modelport.domain.errors import Conflict, InvalidInput, Refused
+from modelport.domain.names import NAME_LENGTH_MAX, parse_version
 from modelport.domain.registry import (
     ApprovalStatus,
     ContainerDefinition,
@@ -14,32 +15,66 @@ from modelport.domain.registry import (
     ModelPackage,
     ModelSpec,
 )
-from modelport.domain.resource import Kind, Nothing, Resource, Tag
+from modelport.domain.resource import Kind, Nothing, Resource
 from modelport.stores.records.transaction import Transaction
 
 
-def fresh_model(tx: Transaction, name: str, package: ModelPackage, tags: Sequence[Tag] = ()) -> Model:
-    """Make a Model that points at a version.
+def make_model(tx: Transaction, spec: ModelSpec) -> Model:
+    """Make a Model of what its container names.
+
+    Raises:
+        InvalidInput: Its container names neither a version nor an archive.
+        NotFound: There is no such version.
+        Refused: The version is not approved.
+        Conflict: The name is taken.
+    """
+    container = spec.primary_container
+    if container.model_package_name is not None:
+        package = resolve(tx, parse_version(container.model_package_name))
+        return model_of_package(tx, spec, package)
+    if container.model_data_url is None:
+        raise InvalidInput(
+            f"the container of model {spec.model_name!r} names nothing to serve",
+            hint="give it a model package, or the URL of an archive with the model",
+        )
+    return _put_model(
+        tx, spec, ModelNotes(digest="", model_version=spec.model_name), container.model_data_url
+    )
+
+
+def model_of_package(tx: Transaction, spec: ModelSpec, package: ModelPackage) -> Model:
+    """Make a Model that points at a version; its container is that version's.
 
     Raises:
         Refused: The version is not approved.
         Conflict: The name is taken.
     """
     check_approved(package)
+    container = package.spec.container or ContainerDefinition()
+    environment = container.environment | spec.primary_container.environment
+    spec = replace(
+        spec,
+        primary_container=replace(container, model_package_name=package.name, environment=environment),
+    )
+    notes = ModelNotes(digest=package.modelport.digest, model_version=package.name)
+    return _put_model(tx, spec, notes, package.name)
+
+
+def _put_model(tx: Transaction, spec: ModelSpec, notes: ModelNotes, told: str) -> Model:
     model: Model = Resource(
         kind=Kind.MODEL,
-        name=name,
+        name=spec.model_name,
         parent=None,
-        spec=ModelSpec(name, ContainerDefinition(package.name), tags=tuple(tags)),
+        spec=spec,
         status=Nothing(),
-        modelport=ModelNotes(digest=package.modelport.digest, model_version=package.name),
+        modelport=notes,
         generation=1,
         observed_generation=1,
         created_at=tx.now,
         modified_at=tx.now,
     )
     tx.create(model)
-    tx.event("create", Kind.MODEL, name, package.name)
+    tx.event("create", Kind.MODEL, model.name, told)
     return model
 
 
@@ -55,8 +90,9 @@ def find_or_create_model(tx: Transaction, package: ModelPackage) -> Model:
     name = f"{str(package.parent)[: NAME_LENGTH_MAX - len(suffix)].rstrip('-')}{suffix}"
     model: Model | None = tx.find(Kind.MODEL, name)
     if model is None:
-        return fresh_model(tx, name, package)
-    if model.modelport.model_version != package.name or model.modelport.digest != package.modelport.digest:
+        return model_of_package(tx, ModelSpec(name, ContainerDefinition(package.name)), package)
+    digests = {model.modelport.digest, package.modelport.digest} - {""}  # a package of an archive has none
+    if model.modelport.model_version != package.name or len(digests) > 1:
         raise Conflict(
             f"model {name!r} points at {model.modelport.model_version}, not at {package.name}",
             hint=f"delete model {name!r}, or make a Model, a config and an endpoint by name",

@@ -61,9 +61,15 @@ class Registry:
         self._artifacts = artifacts
 
     def create_group(
-        self, name: str, *, description: str | None = None, tags: Sequence[Tag] = (), principal: str
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        tags: Sequence[Tag] = (),
+        request: Mapping[str, Any] | None = None,
+        principal: str,
     ) -> ModelPackageGroup:
-        """Make an empty group.
+        """Make an empty group. `request`: as an AWS client wrote it.
 
         Raises:
             InvalidInput: The name is not allowed.
@@ -71,7 +77,7 @@ class Registry:
         """
         check_name(name, what="model")
         with self._records.transaction(principal=principal) as tx:
-            return _create_group(tx, name, description, tags)
+            return _create_group(tx, GroupSpec(name, description, tuple(tags), dict(request or {})))
 
     def register_version(  # noqa: PLR0913 (each is one fact about a version; all but two are optional)
         self,
@@ -115,43 +121,41 @@ class Registry:
             files = self._check_files(digest)
             owner: ModelPackageGroup | None = tx.find(Kind.MODEL_PACKAGE_GROUP, group)
             if owner is None:
-                owner = _create_group(tx, group, None, ())
+                owner = _create_group(tx, GroupSpec(group))
             if parent_version is not None:
                 tx.get(Kind.MODEL_PACKAGE, f"{group}:{parent_version}")
-            version = owner.modelport.last_version + 1
-            tx.put(
-                replace(owner, modelport=replace(owner.modelport, last_version=version), modified_at=tx.now)
+            spec = PackageSpec(
+                model_package_group_name=group,
+                model_package_description=description,
+                model_approval_status=approval,
+                customer_metadata_properties=dict(metadata or {}),
+                tags=tuple(tags),
             )
-            name = f"{group}:{version}"
-            package: ModelPackage = Resource(
-                kind=Kind.MODEL_PACKAGE,
-                name=name,
-                parent=group,
-                spec=PackageSpec(
-                    model_package_group_name=group,
-                    model_package_description=description,
-                    model_approval_status=approval,
-                    customer_metadata_properties=dict(metadata or {}),
-                    tags=tuple(tags),
-                ),
-                status=PackageStatus(model_package_version=version, model_approval_status=approval),
-                modelport=PackageNotes(
-                    digest=digest,
-                    files=files,
-                    framework=framework,
-                    estimator=estimator,
-                    parent_version=parent_version,
-                    metrics=dict(metrics or {}),
-                    proof=self._proof_summary(files),
-                ),
-                generation=1,
-                observed_generation=1,
-                created_at=tx.now,
-                modified_at=tx.now,
+            notes = PackageNotes(
+                digest=digest,
+                files=files,
+                framework=framework,
+                estimator=estimator,
+                parent_version=parent_version,
+                metrics=dict(metrics or {}),
+                proof=self._proof_summary(files),
             )
-            tx.create(package)
-            tx.event("register", Kind.MODEL_PACKAGE, name, f"{approval.value}, model {digest[:12]}")
-            return package
+            return _add_version(tx, owner, spec, notes, f"model {digest[:12]}")
+
+    def register_archive(self, spec: PackageSpec, *, principal: str) -> ModelPackage:
+        """Add a version that only points at an archive to a group, as AWS clients do.
+
+        Args:
+            spec: The wish; its group must exist.
+            principal: Who asks.
+
+        Raises:
+            NotFound: There is no such group.
+        """
+        with self._records.transaction(principal=principal) as tx:
+            owner: ModelPackageGroup = tx.get(Kind.MODEL_PACKAGE_GROUP, spec.model_package_group_name)
+            told = spec.container.model_data_url if spec.container is not None else None
+            return _add_version(tx, owner, spec, PackageNotes(digest=""), told or "no archive")
 
     def version(self, reference: VersionReference) -> ModelPackage:
         """Return the version a reference points at now.
@@ -229,6 +233,22 @@ class Registry:
             tx.put(package)
             told = f"{before.value} → {status.value}" + (f": {description}" if description else "")
             tx.event("approval", Kind.MODEL_PACKAGE, package.name, told)
+            return package
+
+    def set_metadata(
+        self, reference: VersionReference, metadata: Mapping[str, str], *, principal: str
+    ) -> ModelPackage:
+        """Replace the free words of a version.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        with self._records.transaction(principal=principal) as tx:
+            package = resolve(tx, reference)
+            spec = replace(package.spec, customer_metadata_properties=dict(metadata))
+            package = replace(package, spec=spec, modified_at=tx.now)
+            tx.put(package)
+            tx.event("update", Kind.MODEL_PACKAGE, package.name, "metadata")
             return package
 
     def set_alias(self, group: str, alias: str, version: int, *, principal: str) -> ModelPackageGroup:
@@ -350,14 +370,35 @@ class Registry:
         return proof if isinstance(proof, dict) else {}
 
 
-def _create_group(
-    tx: Transaction, name: str, description: str | None, tags: Sequence[Tag]
-) -> ModelPackageGroup:
+def _add_version(
+    tx: Transaction, owner: ModelPackageGroup, spec: PackageSpec, notes: PackageNotes, told: str
+) -> ModelPackage:
+    version = owner.modelport.last_version + 1
+    tx.put(replace(owner, modelport=replace(owner.modelport, last_version=version), modified_at=tx.now))
+    approval = spec.model_approval_status
+    package: ModelPackage = Resource(
+        kind=Kind.MODEL_PACKAGE,
+        name=f"{owner.name}:{version}",
+        parent=owner.name,
+        spec=spec,
+        status=PackageStatus(model_package_version=version, model_approval_status=approval),
+        modelport=notes,
+        generation=1,
+        observed_generation=1,
+        created_at=tx.now,
+        modified_at=tx.now,
+    )
+    tx.create(package)
+    tx.event("register", Kind.MODEL_PACKAGE, package.name, f"{approval.value}, {told}")
+    return package
+
+
+def _create_group(tx: Transaction, spec: GroupSpec) -> ModelPackageGroup:
     group: ModelPackageGroup = Resource(
         kind=Kind.MODEL_PACKAGE_GROUP,
-        name=name,
+        name=spec.model_package_group_name,
         parent=None,
-        spec=GroupSpec(name, description, tuple(tags)),
+        spec=spec,
         status=GroupStatus(),
         modelport=GroupNotes(),
         generation=1,
@@ -366,5 +407,5 @@ def _create_group(
         modified_at=tx.now,
     )
     tx.create(group)
-    tx.event("create", Kind.MODEL_PACKAGE_GROUP, name, description or "")
+    tx.event("create", Kind.MODEL_PACKAGE_GROUP, group.name, spec.model_package_group_description or "")
     return group

@@ -87,6 +87,8 @@ def change_endpoint(
     weights: Mapping[str, float],
     told: str,
     status: EndpointStatus = EndpointStatus.UPDATING,
+    *,
+    instance_counts: Mapping[str, int] | None = None,
 ) -> Endpoint:
     """Write a new wish for an existing endpoint, with its event.
 
@@ -97,10 +99,12 @@ def change_endpoint(
         weights: Weights on top of the config's own.
         told: What the event says.
         status: Where it stands until the wish has come true.
+        instance_counts: Numbers of instances on top of the config's own.
 
     Returns:
         The endpoint, of the next generation.
     """
+    counts = dict(instance_counts or {})
     wished = replace(
         endpoint,
         spec=replace(endpoint.spec, endpoint_config_name=config),
@@ -109,11 +113,15 @@ def change_endpoint(
             endpoint_status=status,
             failure_reason=None,
             production_variants=tuple(
-                replace(item, desired_weight=weights.get(item.variant_name, item.desired_weight))
+                replace(
+                    item,
+                    desired_weight=weights.get(item.variant_name, item.desired_weight),
+                    desired_instance_count=counts.get(item.variant_name, item.desired_instance_count),
+                )
                 for item in endpoint.status.production_variants
             ),
         ),
-        modelport=replace(endpoint.modelport, weights=dict(weights)),
+        modelport=replace(endpoint.modelport, weights=dict(weights), instance_counts=counts),
         generation=endpoint.generation + 1,
         modified_at=tx.now,
     )
@@ -208,7 +216,7 @@ def check_approval(tx: Transaction, config: EndpointConfigSpec, serving: Endpoin
         known = {item.model_name for item in serving.production_variants + serving.shadow_production_variants}
     for variant in config.production_variants + config.shadow_production_variants:
         model: Model = tx.get(Kind.MODEL, variant.model_name)
-        if variant.model_name in known:
+        if variant.model_name in known or model.spec.primary_container.model_package_name is None:
             continue
         package: ModelPackage | None = tx.find(Kind.MODEL_PACKAGE, model.modelport.model_version)
         if package is None:

@@ -3,7 +3,8 @@
 Level-triggered: the plan follows from the wish and from what is observed now, never from what was done
 before, so a control process that died between any two steps goes on where it was.
 
-    try each model that is new ─► ask for the route ─► (rollout) ─► every worker serves it ─► InService
+    look into each archive ─► try each model that is new ─► ask for the route ─► (rollout)
+                                                            ─► every worker serves it ─► InService
 
 Whatever fails before the table is active changes nothing of what serves: an update goes back to the config
 that serves, a first create is Failed. Both say why.
@@ -11,7 +12,7 @@ that serves, a first create is Failed. Both say why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -48,6 +49,15 @@ class Trial:
     reason: str | None = None
 
 
+ArchiveKey = tuple[str, datetime]
+"""A Model's name, and when it was made: another one of its name may point elsewhere."""
+
+
+def archive_key(model: Model) -> ArchiveKey:
+    """Return what names the archive of a Model."""
+    return model.name, model.created_at
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What is so, apart from the records.
@@ -58,6 +68,7 @@ class Observed:
         lagging: Some live worker serves by an older one.
         rollout: The table on its way, None when there is none.
         trials: Model digest to its first load; a digest that was not tried is absent.
+        archives: Looks into archives that are under way or failed.
         broken: Models of the active table that some worker does not have, with the reason.
         served: Endpoint name to its route in the active table.
         proven: Models of the active table that every worker has.
@@ -69,6 +80,7 @@ class Observed:
     rollout: Rollout | None
     trials: Mapping[str, Trial]
     broken: Mapping[str, str]
+    archives: Mapping[ArchiveKey, Trial] = field(default_factory=dict)
     served: Mapping[str, EndpointRoute] = field(init=False)
     proven: frozenset[str] = field(init=False)
 
@@ -83,6 +95,13 @@ class TryModel:
     """Load a model once, where it may crash."""
 
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookInto:
+    """Find out what model a Model's archive holds."""
+
+    model: Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +127,7 @@ class Remove:
     endpoint: Endpoint
 
 
-Action = TryModel | Want | Settle | Remove
+Action = TryModel | LookInto | Want | Settle | Remove
 
 
 def plan(
@@ -134,22 +153,48 @@ def plan(
         return () if observed.lagging else (Remove(endpoint),)
     if endpoint.settled and endpoint.status.endpoint_status is EndpointStatus.FAILED:
         return () if served is None else (Want(endpoint.name, None),)
+    if endpoint.settled and served is not None:
+        # It goes on, even where its config or a Model of it is gone, or one of that name points elsewhere.
+        return _keep(endpoint, served, observed, now)
     problem = _missing(endpoint, config, models)
     if problem is not None or config is None:
-        # What serves goes on serving, even where the record of its config was lost.
-        return (
-            () if endpoint.settled and served is not None else (_fail(endpoint, served, str(problem), now),)
-        )
+        return (_fail(endpoint, served, str(problem), now),)
+    unknown = [model for model in models.values() if not model.modelport.digest]
+    if unknown:
+        return _look_into(endpoint, unknown, served, observed, now)
     notes = {name: model.modelport for name, model in models.items()}
     goal = route_of(endpoint.name, config.spec, endpoint.modelport.weights, notes)
-    unsound = digests_of([goal]) & observed.broken.keys()
-    if served == goal and not unsound:
+    if served == goal and _is_sound(goal, observed):
         if _is_on_its_way(observed.rollout, goal):
             return (Want(endpoint.name, goal),)  # a worker that was mended needs the new table to serve by
-        if endpoint.settled or not observed.everywhere:
-            return ()
-        return (_succeed(endpoint, config, observed.active.revision, now),)
+        return (_succeed(endpoint, config, observed.active.revision, now),) if observed.everywhere else ()
     return _reach(endpoint, goal, served, observed, now)
+
+
+def _keep(endpoint: Endpoint, served: EndpointRoute, observed: Observed, now: datetime) -> tuple[Action, ...]:
+    """Return the next actions where what is wished serves; nothing, unless a worker lost a model."""
+    if not _is_sound(served, observed):
+        return _reach(endpoint, served, served, observed, now)
+    return (Want(endpoint.name, served),) if _is_on_its_way(observed.rollout, served) else ()
+
+
+def _is_sound(route: EndpointRoute, observed: Observed) -> bool:
+    return not digests_of([route]) & observed.broken.keys()
+
+
+def _look_into(
+    endpoint: Endpoint,
+    unknown: Sequence[Model],
+    served: EndpointRoute | None,
+    observed: Observed,
+    now: datetime,
+) -> tuple[Action, ...]:
+    """Return the next actions where nobody knows yet what some archives hold."""
+    for model in unknown:
+        look = observed.archives.get(archive_key(model))
+        if look is not None and look.state is TrialState.FAILED:
+            return (_fail(endpoint, served, f"model {model.name!r} cannot be served: {look.reason}", now),)
+    return tuple(LookInto(model) for model in unknown if archive_key(model) not in observed.archives)
 
 
 def _reach(
@@ -198,7 +243,10 @@ def _succeed(endpoint: Endpoint, config: EndpointConfig, revision: int, now: dat
         weights,
     ):
         notes = replace(notes, previous_config=before.endpoint_config_name, previous_weights=weights_before)
-    counts = {item.variant_name: item.initial_instance_count for item in config.spec.production_variants}
+    counts = {
+        item.variant_name: notes.instance_counts.get(item.variant_name, item.initial_instance_count)
+        for item in config.spec.production_variants
+    }
     settled = replace(
         endpoint,
         status=EndpointState(

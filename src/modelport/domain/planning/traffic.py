@@ -47,12 +47,10 @@ def change_weights(current: Mapping[str, float], wished: Mapping[str, float]) ->
         NotFound: A variant is unknown.
         InvalidInput: No weight is given, one is not a number of at least 0, or none is left above 0.
     """
-    variants = f"variants: {', '.join(sorted(current))}"
     if not wished:
-        raise InvalidInput("no weight was given", hint=variants)
+        raise InvalidInput("no weight was given", hint=f"variants: {', '.join(sorted(current))}")
+    check_variants(current, wished)
     for name, weight in wished.items():
-        if name not in current:
-            raise NotFound(f"there is no variant {name!r}", hint=variants)
         if not (math.isfinite(weight) and weight >= 0):
             raise InvalidInput(f"weight {weight!r} of variant {name!r} is not a number of at least 0")
     merged = {**current, **wished}
@@ -61,6 +59,17 @@ def change_weights(current: Mapping[str, float], wished: Mapping[str, float]) ->
             "no variant would get any traffic: all weights are 0", hint="give one a weight above 0"
         )
     return merged
+
+
+def check_variants(current: Mapping[str, float], named: Mapping[str, float]) -> None:
+    """Refuse names that no variant has.
+
+    Raises:
+        NotFound: A variant is unknown.
+    """
+    for name in named:
+        if name not in current:
+            raise NotFound(f"there is no variant {name!r}", hint=f"variants: {', '.join(sorted(current))}")
 
 
 def choose_variant_name(config: EndpointConfigSpec | None, group: str, version: int, model: str) -> str:

@@ -5,7 +5,7 @@ A change here needs a new file in `migrations/versions`; a test compares the two
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -50,4 +50,47 @@ counters = Table(
     metadata,
     Column("name", String(40), primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("name", _Name, primary_key=True),
+    Column("created_at", String(40), nullable=False),
+)
+
+# Keys are any text: as UTF-8 bytes they sort as S3 sorts them, on every database.
+objects = Table(
+    "objects",
+    metadata,
+    Column("bucket", _Name, primary_key=True),
+    Column("key", LargeBinary, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("etag", String(80), nullable=False),
+    Column("modified_at", String(40), nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("upload_id", String(40), primary_key=True),
+    Column("bucket", _Name, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("created_at", String(40), nullable=False),
+)
+
+parts = Table(
+    "parts",
+    metadata,
+    Column("upload_id", String(40), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("etag", String(80), nullable=False),
+    Column("modified_at", String(40), nullable=False),
 )
