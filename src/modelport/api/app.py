@@ -7,12 +7,18 @@ from fastapi import FastAPI
 from modelport import __version__
 from modelport.access.hosts import parse_allowed
 from modelport.api import operation
+from modelport.api.aws.door import AwsDoor
+from modelport.api.aws.runtime import Runtime
+from modelport.api.aws.s3.app import S3
+from modelport.api.aws.sagemaker.service import SAGEMAKER
 from modelport.api.callers import check_scopes
 from modelport.api.gate import Gate
 from modelport.api.platform import Platform
 from modelport.api.rest import artifacts, endpoints, history, jobs, registry
 from modelport.api.rest.problems import explain_errors
 from modelport.api.rest.schemas import describe_api
+
+FORWARD_SLACK_S = 5.0  # a worker's own deadline comes first
 
 
 def build_app(platform: Platform) -> FastAPI:
@@ -32,5 +38,16 @@ def build_app(platform: Platform) -> FastAPI:
     describe_api(app)
     check_scopes(app)
     allowed = parse_allowed(platform.settings.allowed_hosts, bound=platform.settings.host)
-    app.add_middleware(Gate, allowed=allowed)
+    runtime = Runtime(
+        platform.settings.layout.inference_socket,
+        timeout_s=platform.settings.request_timeout_s + FORWARD_SLACK_S,
+    )
+    app.add_middleware(
+        AwsDoor,
+        platform=platform,
+        services={SAGEMAKER.name: SAGEMAKER},
+        runtime=runtime,
+        s3=S3(platform.objects, bytes_max=platform.settings.artifact_bytes_max),
+    )
+    app.add_middleware(Gate, allowed=allowed)  # the last one added is the first one asked
     return app

@@ -13,8 +13,10 @@ from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.status import Status
+from modelport.control.services.tags import Tags
 from modelport.settings import Settings
 from modelport.stores.artifacts.local import LocalArtifacts
 
@@ -29,6 +31,8 @@ class Platform:
         endpoints: Models, configs, endpoints.
         jobs: Batch and monitoring jobs.
         labels: Labels that come in.
+        objects: The object store that S3 clients see.
+        tags: Tags of all resources.
         events: History.
         status: The platform as it is now.
         artifacts: Bytes by digest.
@@ -42,6 +46,8 @@ class Platform:
     endpoints: Endpoints
     jobs: Jobs
     labels: Labels
+    objects: ObjectStore
+    tags: Tags
     events: Events
     status: Status
     artifacts: LocalArtifacts

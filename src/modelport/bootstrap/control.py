@@ -61,6 +61,8 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         endpoints=services.endpoints,
         jobs=services.jobs,
         labels=services.labels,
+        objects=services.objects,
+        tags=services.tags,
         events=services.events,
         status=services.status,
         artifacts=artifacts,

@@ -1,0 +1,187 @@
+"""Which AWS service a request is meant for, who asks, and the reply.
+
+Source: AWS JSON 1.1 protocol: `POST /`, `X-Amz-Target: PREFIX.Operation`; an error is 400 with `__type`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from modelport.access.principals import LOCAL, Principal
+from modelport.api.aws.calls import Call, Service
+from modelport.api.aws.credentials import Credential, find_credential
+from modelport.api.aws.errors import AwsError, aws_error
+from modelport.api.aws.query import QUERY_SERVICES, answer_query, query_error, read_form
+from modelport.api.aws.shapes import Table, load_table
+from modelport.api.aws.shaping import shape_output
+from modelport.api.aws.validation import validate
+from modelport.api.platform import Platform
+from modelport.domain.errors import ModelportError
+
+UNKNOWN_OPERATION = "UnknownOperationException"
+RUNTIME_PATH = "/endpoints/"
+S3_SERVICE = "s3"
+FORM = "application/x-www-form-urlencoded"
+JSON = b"application/x-amz-json-1.1"
+XML = b"text/xml"
+_log = structlog.get_logger("modelport.aws")
+
+
+class AwsDoor:
+    """ASGI middleware: answers what AWS clients send, and lets everything else pass.
+
+    Args:
+        app: Everything else.
+        platform: What operations stand on.
+        services: Those offered, by their name in a credential scope.
+        runtime: Answers predictions.
+        s3: Answers for buckets and objects.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        platform: Platform,
+        services: Mapping[str, Service],
+        *,
+        runtime: ASGIApp,
+        s3: ASGIApp,
+    ) -> None:
+        self._app = app
+        self._platform = platform
+        self._services = services
+        self._runtime = runtime
+        self._s3 = s3
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection of ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif scope["path"].startswith(RUNTIME_PATH):
+            await self._runtime(scope, receive, send)
+        else:
+            credential = find_credential(scope["headers"], scope.get("query_string", b""))
+            if credential is None:
+                await self._app(scope, receive, send)
+            elif credential.service == S3_SERVICE and self._platform.tokens is None:
+                await self._s3(scope, receive, send)
+            else:
+                await self._answer(credential, scope, receive, send)
+
+    async def _answer(self, credential: Credential, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = str(uuid.uuid4())
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        in_xml = FORM in headers.get("content-type", "")
+        try:
+            principal = self._authenticate()
+            body = await _read_body(receive, self._platform.settings.body_bytes_max)
+            if credential.service in QUERY_SERVICES:
+                status, reply = 200, answer_query(credential.service, read_form(body), principal, request_id)
+            else:
+                service = self._service(credential.service)
+                status, reply = (
+                    200,
+                    await run_in_threadpool(self._perform, service, headers, body, credential, principal),
+                )
+        except AwsError as error:
+            status = error.status
+            told = {"__type": error.code, "message": error.message}
+            reply = query_error(error, request_id) if in_xml else msgspec.json.encode(told)
+        await _send_reply(send, status, XML if in_xml else JSON, reply, request_id)
+
+    def _service(self, name: str) -> Service:
+        service = self._services.get(name)
+        if service is None:
+            raise AwsError(
+                UNKNOWN_OPERATION,
+                f"modelport does not offer the service {name!r}; "
+                f"it offers: {', '.join(sorted([*self._services, *QUERY_SERVICES, S3_SERVICE]))}",
+            )
+        return service
+
+    def _authenticate(self) -> Principal:
+        if self._platform.tokens is not None:
+            raise AwsError(
+                "UnrecognizedClientException",
+                "this platform knows its callers by tokens, and has no AWS keys for them: "
+                "use its REST API or the modelport command with MODELPORT_TOKEN",
+            )
+        return LOCAL
+
+    def _perform(
+        self,
+        service: Service,
+        headers: Mapping[str, str],
+        body: bytes,
+        credential: Credential,
+        principal: Principal,
+    ) -> bytes:
+        """Do what a request asks for; return the body of its answer."""
+        table = load_table(service.name)
+        name = _operation(table, headers.get("x-amz-target", ""))
+        signature = table.operations[name]
+        try:
+            scope, operation = service.operations[name]
+            principal.require(scope)
+            parameters = {} if signature.input is None else validate(table, signature.input, _decode(body))
+            call = Call(name, parameters, credential.region, principal, self._platform)
+            return msgspec.json.encode(shape_output(table, signature.output, operation(call)))
+        except ModelportError as error:
+            raise aws_error(error) from error
+        except AwsError:
+            raise
+        except Exception as error:
+            _log.exception("aws.failed", operation=name)
+            raise AwsError(
+                "InternalFailure", "the server made a mistake; its log has the details", 500
+            ) from error
+
+
+def _operation(table: Table, target: str) -> str:
+    prefix, _, name = target.rpartition(".")
+    if prefix == table.target_prefix and name in table.operations:
+        return name
+    if prefix == table.target_prefix and name in table.others:
+        raise AwsError(
+            UNKNOWN_OPERATION, f"modelport does not offer {name}; docs/reference/aws.md lists what it offers"
+        )
+    raise AwsError(UNKNOWN_OPERATION, f"there is no operation {target[:80]!r}")
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AwsError("SerializationException", f"the body is not JSON: {error}") from error
+
+
+async def _read_body(receive: Receive, bytes_max: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > bytes_max:
+            raise AwsError("RequestEntityTooLargeException", f"the body has more than {bytes_max} bytes", 413)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+async def _send_reply(send: Send, status: int, kind: bytes, body: bytes, request_id: str) -> None:
+    headers = [
+        (b"content-type", kind),
+        (b"content-length", str(len(body)).encode("ascii")),
+        (b"x-amzn-requestid", request_id.encode("ascii")),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

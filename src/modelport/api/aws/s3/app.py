@@ -1,0 +1,181 @@
+"""S3's ASGI application: spools the body, finds the operation, streams the reply."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable
+from typing import IO
+
+import structlog
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from modelport.api.aws.documents import MalformedXml
+from modelport.api.aws.s3 import buckets, objects, uploads
+from modelport.api.aws.s3.errors import S3Error, s3_error
+from modelport.api.aws.s3.requests import Reply, Request, read_request
+from modelport.control.services.objects import ObjectStore, read_chunks
+from modelport.domain.errors import ModelportError
+
+SPOOLED_BYTES = 1 << 20
+"""A larger body waits in a file until it is complete."""
+
+Operation = Callable[[ObjectStore, Request], Reply]
+
+_BUCKET: dict[tuple[str, str], Operation] = {
+    ("GET", "location"): buckets.location,
+    ("GET", "versioning"): buckets.versioning,
+    ("GET", "uploads"): uploads.list_uploads,
+    ("POST", "delete"): buckets.delete_objects,
+}
+_OBJECT: dict[tuple[str, str], Operation] = {
+    ("GET", "tagging"): objects.get_tags,
+    ("PUT", "tagging"): objects.put_tags,
+    ("DELETE", "tagging"): objects.delete_tags,
+    ("POST", "uploads"): uploads.create,
+    ("GET", "uploadId"): uploads.list_parts,
+    ("POST", "uploadId"): uploads.complete,
+    ("DELETE", "uploadId"): uploads.abort,
+    ("PUT", "uploadId"): uploads.put_part,
+}
+"""Method and the parameter of the query that says what of a bucket or an object is meant."""
+
+_PLAIN_BUCKET: dict[str, Operation] = {
+    "GET": buckets.list_objects,
+    "PUT": buckets.create,
+    "HEAD": buckets.head,
+    "DELETE": buckets.delete,
+}
+_PLAIN_OBJECT: dict[str, Operation] = {
+    "GET": objects.get,
+    "PUT": objects.put,
+    "HEAD": objects.head,
+    "DELETE": objects.delete,
+}
+NOT_OFFERED = frozenset(
+    {
+        *("acl", "policy", "cors", "lifecycle", "encryption", "versions", "versionId", "replication"),
+        *("notification", "logging", "website", "object-lock", "retention", "legal-hold", "torrent"),
+        *("select", "restore", "attributes", "accelerate", "requestPayment", "analytics", "inventory"),
+        *("metrics", "publicAccessBlock", "ownershipControls"),
+    }
+)
+_log = structlog.get_logger("modelport.s3")
+
+
+class S3:
+    """ASGI application of the object store.
+
+    Args:
+        store: What it stands on.
+        bytes_max: Largest accepted body.
+    """
+
+    def __init__(self, store: ObjectStore, *, bytes_max: int) -> None:
+        self._store = store
+        self._bytes_max = bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request of ASGI."""
+        request_id = uuid.uuid4().hex.upper()[:16]
+        resource = scope["raw_path"].decode("latin-1")
+        with tempfile.SpooledTemporaryFile(SPOOLED_BYTES, prefix="modelport-s3-") as body:
+            try:
+                await _spool(receive, body, self._bytes_max)
+                reply = await run_in_threadpool(self._answer, scope, body)
+            except S3Error as error:
+                reply = Reply(
+                    error.status,
+                    {"content-type": "application/xml"},
+                    error.body(resource, request_id),
+                )
+        await _send(send, reply, request_id, head=scope["method"] == "HEAD")
+
+    def _answer(self, scope: Scope, body: IO[bytes]) -> Reply:
+        request = read_request(
+            scope["method"], scope["raw_path"], scope.get("query_string", b""), scope["headers"], body
+        )
+        try:
+            return find_operation(request)(self._store, request)
+        except S3Error:
+            raise
+        except MalformedXml as error:
+            raise S3Error("MalformedXML", error.message) from error
+        except ModelportError as error:
+            raise s3_error(error) from error
+        except Exception as error:
+            _log.exception("s3.failed", method=request.method)
+            raise S3Error(
+                "InternalError", "the server made a mistake; its log has the details", 500
+            ) from error
+
+
+def find_operation(request: Request) -> Operation:
+    """Return what a request asks to be done.
+
+    Raises:
+        S3Error: There is no such operation here.
+    """
+    query, method = request.query, request.method
+    missing = NOT_OFFERED & query.keys()
+    if missing:
+        raise S3Error("NotImplemented", f"modelport does not offer {method} ?{min(missing)}", 501)
+    if not request.bucket:
+        if method == "GET":
+            return buckets.list_buckets
+        raise _no_such(method)
+    if request.key and method == "PUT" and "x-amz-copy-source" in request.headers:
+        return uploads.copy_part if "uploadId" in query else objects.copy
+    special, plain = (_OBJECT, _PLAIN_OBJECT) if request.key else (_BUCKET, _PLAIN_BUCKET)
+    for (of, parameter), operation in special.items():
+        if of == method and parameter in query:
+            return operation
+    if not request.key and method == "GET" and query.get("list-type") == "2":
+        return buckets.list_objects_v2
+    if method not in plain:
+        raise _no_such(method)
+    return plain[method]
+
+
+def _no_such(method: str) -> S3Error:
+    return S3Error("MethodNotAllowed", f"{method[:20]} is not allowed here", 405)
+
+
+async def _spool(receive: Receive, body: IO[bytes], bytes_max: int) -> None:
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise S3Error("RequestTimeout", "the body is not complete")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > bytes_max:
+            raise S3Error("EntityTooLarge", f"the body has more than {bytes_max} bytes")
+        body.write(part)
+        more = message.get("more_body", False)
+    body.seek(0)
+
+
+async def _send(send: Send, reply: Reply, request_id: str, *, head: bool) -> None:
+    headers = {"content-length": str(len(reply.body)), "x-amz-request-id": request_id, **reply.headers}
+    if reply.status in (204, 304):
+        headers.pop("content-length")
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [(name.encode("latin-1"), _latin(value)) for name, value in headers.items()],
+        }
+    )
+    if reply.file is not None and not head:
+        async for chunk in iterate_in_threadpool(read_chunks(reply.file, reply.start, reply.length)):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await send({"type": "http.response.body", "body": b"" if head else reply.body})
+
+
+def _latin(value: str) -> bytes:
+    return value.encode("latin-1", "replace")

@@ -1,0 +1,186 @@
+"""Endpoints: create, describe, list, update, weights and capacities, delete.
+
+Source: SageMaker, state machine of an endpoint: only one that is InService is updated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from modelport.api.aws.calls import Call
+from modelport.api.aws.errors import AwsError
+from modelport.api.aws.paging import every, list_page
+from modelport.api.aws.sagemaker.arns import arn_of
+from modelport.api.aws.sagemaker.telling import creating, finding
+from modelport.domain.endpoint import Endpoint, EndpointConfig, EndpointSpec, EndpointStatus
+from modelport.domain.errors import Conflict, NotFound
+from modelport.domain.resource import Kind
+from modelport.wire.documents import from_request
+
+PROPERTIES = ("DesiredWeight", "DesiredInstanceCount", "DataCaptureConfig")
+CAPTURING = {True: "Started", False: "Stopped"}
+
+
+def create(call: Call) -> dict[str, Any]:
+    """Wish for a new endpoint."""
+    request = call.parameters
+    _check_deployment(request)
+    spec = from_request(EndpointSpec, request)
+    arn = arn_of(call, Kind.ENDPOINT, spec.endpoint_name)
+    _find_config(call, spec.endpoint_config_name)
+    with creating("endpoint", arn):
+        call.platform.endpoints.create(spec, principal=call.principal.name)
+    return {"EndpointArn": arn}
+
+
+def describe(call: Call) -> dict[str, Any]:
+    """Describe an endpoint."""
+    endpoint = _find(call)
+    status = endpoint.status
+    serving = status.endpoint_config_name or endpoint.spec.endpoint_config_name
+    return {
+        "EndpointName": endpoint.name,
+        "EndpointArn": arn_of(call, Kind.ENDPOINT, endpoint.name),
+        "EndpointConfigName": serving,
+        "ProductionVariants": [
+            {
+                "VariantName": item.variant_name,
+                "CurrentWeight": item.current_weight,
+                "DesiredWeight": item.desired_weight,
+                "CurrentInstanceCount": item.current_instance_count,
+                "DesiredInstanceCount": item.desired_instance_count,
+            }
+            for item in status.production_variants
+            if status.endpoint_config_name is not None
+        ],
+        "DataCaptureConfig": _capture(call, serving),
+        "EndpointStatus": status.endpoint_status.value,
+        "FailureReason": status.failure_reason,
+        "CreationTime": endpoint.created_at,
+        "LastModifiedTime": endpoint.modified_at,
+    }
+
+
+def list_endpoints(call: Call) -> dict[str, Any]:
+    """List the endpoints."""
+    services = call.platform.endpoints
+    page = list_page(
+        call.parameters,
+        every(lambda after, limit: services.list(after=after, limit=limit)),
+        status=lambda endpoint: str(endpoint.status.endpoint_status.value),
+    )
+    return {
+        "Endpoints": [
+            {
+                "EndpointName": endpoint.name,
+                "EndpointArn": arn_of(call, Kind.ENDPOINT, endpoint.name),
+                "CreationTime": endpoint.created_at,
+                "LastModifiedTime": endpoint.modified_at,
+                "EndpointStatus": endpoint.status.endpoint_status.value,
+            }
+            for endpoint in page.items
+        ],
+        "NextToken": page.next_token,
+    }
+
+
+def update(call: Call) -> dict[str, Any]:
+    """Wish for another config."""
+    request = call.parameters
+    _check_deployment(request)
+    endpoint = _find(call)
+    _check_in_service(call, endpoint)
+    _find_config(call, request["EndpointConfigName"])
+    retained = set(PROPERTIES if request.get("RetainAllVariantProperties") else ())
+    retained -= {item["VariantPropertyType"] for item in request.get("ExcludeRetainedVariantProperties", ())}
+    with _changing(call, endpoint):
+        call.platform.endpoints.update(
+            endpoint.name,
+            request["EndpointConfigName"],
+            retain_weights="DesiredWeight" in retained,
+            retain_counts="DesiredInstanceCount" in retained,
+            principal=call.principal.name,
+        )
+    return {"EndpointArn": arn_of(call, Kind.ENDPOINT, endpoint.name)}
+
+
+def update_weights(call: Call) -> dict[str, Any]:
+    """Wish for other weights or instance counts."""
+    endpoint = _find(call)
+    _check_in_service(call, endpoint)
+    wished = call.parameters["DesiredWeightsAndCapacities"]
+    with _changing(call, endpoint):
+        call.platform.endpoints.set_weights(
+            endpoint.name,
+            {item["VariantName"]: item["DesiredWeight"] for item in wished if "DesiredWeight" in item},
+            {
+                item["VariantName"]: item["DesiredInstanceCount"]
+                for item in wished
+                if "DesiredInstanceCount" in item
+            },
+            principal=call.principal.name,
+        )
+    return {"EndpointArn": arn_of(call, Kind.ENDPOINT, endpoint.name)}
+
+
+def delete(call: Call) -> None:
+    """Wish that an endpoint be gone."""
+    name = call.parameters["EndpointName"]
+    with finding("endpoint", arn_of(call, Kind.ENDPOINT, name)):
+        call.platform.endpoints.delete(name, principal=call.principal.name)
+
+
+def _find(call: Call) -> Endpoint:
+    name = call.parameters["EndpointName"]
+    with finding("endpoint", arn_of(call, Kind.ENDPOINT, name)):
+        return call.platform.endpoints.describe(name)
+
+
+def _find_config(call: Call, name: str) -> EndpointConfig:
+    with finding("endpoint configuration", arn_of(call, Kind.ENDPOINT_CONFIG, name)):
+        return call.platform.endpoints.config(name)
+
+
+def _check_deployment(request: dict[str, Any]) -> None:
+    if "DeploymentConfig" in request:
+        raise AwsError(
+            "ValidationException",
+            "modelport does not offer DeploymentConfig yet: an update is all at once, and goes back by "
+            "itself when the new models do not load.",
+        )
+
+
+def _check_in_service(call: Call, endpoint: Endpoint) -> None:
+    status = endpoint.status.endpoint_status
+    if status is EndpointStatus.IN_SERVICE:
+        return
+    arn = arn_of(call, Kind.ENDPOINT, endpoint.name)
+    told = "in-progress" if status is not EndpointStatus.FAILED else "failed"
+    raise AwsError("ValidationException", f'Cannot update {told} endpoint "{arn}".')
+
+
+@contextmanager
+def _changing(call: Call, endpoint: Endpoint) -> Iterator[None]:
+    """Tell of an endpoint that has begun to change since it was looked at."""
+    try:
+        yield
+    except Conflict as error:
+        arn = arn_of(call, Kind.ENDPOINT, endpoint.name)
+        raise AwsError("ValidationException", f'Cannot update in-progress endpoint "{arn}".') from error
+
+
+def _capture(call: Call, config_name: str) -> dict[str, Any] | None:
+    try:
+        capture = call.platform.endpoints.config(config_name).spec.data_capture_config
+    except NotFound:
+        return None
+    if capture is None:
+        return None
+    return {
+        "EnableCapture": capture.enable_capture,
+        "CaptureStatus": CAPTURING[capture.enable_capture],
+        "CurrentSamplingPercentage": int(capture.initial_sampling_percentage),
+        "DestinationS3Uri": capture.destination_s3_uri or "",
+    }

@@ -1,0 +1,111 @@
+"""Models: CreateModel, DescribeModel, ListModels, DeleteModel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from modelport.api.aws.calls import Call
+from modelport.api.aws.errors import AwsError
+from modelport.api.aws.paging import every, list_page
+from modelport.api.aws.sagemaker.arns import arn_of, name_in
+from modelport.api.aws.sagemaker.telling import creating, finding
+from modelport.domain.registry import ContainerDefinition, Model, ModelSpec
+from modelport.domain.resource import Kind
+from modelport.wire.documents import from_request, to_document
+
+
+def create(call: Call) -> dict[str, Any]:
+    """Make a Model of a version of the registry, or of an archive."""
+    request = call.parameters
+    arn = arn_of(call, Kind.MODEL, request["ModelName"])
+    spec = from_request(ModelSpec, request | {"PrimaryContainer": {}})
+    spec = replace(spec, primary_container=container_of(_only_container(request)), request=request)
+    with creating("model", arn):
+        call.platform.endpoints.create_model(spec, principal=call.principal.name)
+    return {"ModelArn": arn}
+
+
+def describe(call: Call) -> dict[str, Any]:
+    """Describe a Model."""
+    name = call.parameters["ModelName"]
+    arn = arn_of(call, Kind.MODEL, name)
+    with finding("model", arn):
+        model = call.platform.endpoints.model(name)
+    return _request_of(call, model) | {"ModelArn": arn, "CreationTime": model.created_at}
+
+
+def list_models(call: Call) -> dict[str, Any]:
+    """List the Models."""
+    services = call.platform.endpoints
+    page = list_page(call.parameters, every(lambda after, limit: services.models(after=after, limit=limit)))
+    return {
+        "Models": [
+            {
+                "ModelName": model.name,
+                "ModelArn": arn_of(call, Kind.MODEL, model.name),
+                "CreationTime": model.created_at,
+            }
+            for model in page.items
+        ],
+        "NextToken": page.next_token,
+    }
+
+
+def delete(call: Call) -> None:
+    """Delete a Model, whoever serves it."""
+    name = call.parameters["ModelName"]
+    with finding("model", arn_of(call, Kind.MODEL, name)):
+        call.platform.endpoints.delete_model(name, in_use=True, principal=call.principal.name)
+
+
+def container_of(request: dict[str, Any]) -> ContainerDefinition:
+    """Return what planners see of a container.
+
+    Args:
+        request: SageMaker's ContainerDefinition, or that of a model package.
+
+    Raises:
+        AwsError: Its data is not one archive.
+    """
+    container = from_request(ContainerDefinition, request)
+    if container.model_package_name is not None:
+        name = name_in(container.model_package_name, Kind.MODEL_PACKAGE)
+        return replace(container, model_package_name=name)
+    source = request.get("ModelDataSource", {}).get("S3DataSource")
+    if source is not None:
+        if source.get("S3DataType") != "S3Object":
+            raise AwsError(
+                "ValidationException",
+                f"ModelDataSource has S3DataType {source.get('S3DataType')}; modelport reads S3Object only: "
+                "pack the model as one model.tar.gz.",
+            )
+        return replace(container, model_data_url=source["S3Uri"])
+    return container
+
+
+def _only_container(request: dict[str, Any]) -> dict[str, Any]:
+    containers = request.get("Containers") or [request.get("PrimaryContainer")]
+    if "Containers" in request and "PrimaryContainer" in request:
+        raise AwsError("ValidationException", "Give either PrimaryContainer or Containers, not both.")
+    if containers[0] is None:
+        raise AwsError("ValidationException", "A model needs a PrimaryContainer.")
+    if len(containers) > 1:
+        raise AwsError(
+            "ValidationException",
+            f"Containers has {len(containers)} members; modelport serves models of one container: "
+            "make one model of the steps.",
+        )
+    container: dict[str, Any] = containers[0]
+    return container
+
+
+def _request_of(call: Call, model: Model) -> dict[str, Any]:
+    """Return a Model as it was asked for; for one that no AWS client made, as one would have."""
+    if model.spec.request:
+        return model.spec.request
+    document = to_document(model.spec)
+    package = model.spec.primary_container.model_package_name
+    if package is not None:
+        document["PrimaryContainer"]["ModelPackageName"] = arn_of(call, Kind.MODEL_PACKAGE, package)
+    return document

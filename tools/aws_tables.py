@@ -1,0 +1,143 @@
+"""Makes the tables of the AWS door from botocore's service models.
+
+    .venv/bin/python tools/aws_tables.py            # writes them; commit what changed
+    .venv/bin/python tools/aws_tables.py --check    # says which are not what this botocore gives
+
+A table holds the operations we offer, with the shapes they reach and every constraint on them, and the bare
+names of all others. It has no documentation. Patterns are Java's: they are translated to Python's here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import botocore
+from botocore.session import get_session
+
+FOLDER = Path(__file__).parent.parent / "src" / "modelport" / "api" / "aws" / "tables"
+
+OFFERED = {
+    "sagemaker": (
+        *("CreateModel", "DescribeModel", "ListModels", "DeleteModel"),
+        *("CreateEndpointConfig", "DescribeEndpointConfig", "ListEndpointConfigs", "DeleteEndpointConfig"),
+        *("CreateEndpoint", "DescribeEndpoint", "ListEndpoints", "UpdateEndpoint", "DeleteEndpoint"),
+        "UpdateEndpointWeightsAndCapacities",
+        *("CreateModelPackageGroup", "DescribeModelPackageGroup", "ListModelPackageGroups"),
+        *("DeleteModelPackageGroup", "CreateModelPackage", "DescribeModelPackage", "ListModelPackages"),
+        *("UpdateModelPackage", "DeleteModelPackage", "BatchDescribeModelPackage"),
+        *("AddTags", "ListTags", "DeleteTags"),
+    ),
+}
+"""Per service, in the spelling of botocore: the operations that a table describes."""
+
+KEPT = (
+    "type",
+    "required",
+    "enum",
+    "pattern",
+    "min",
+    "max",
+    "member",
+    "key",
+    "value",
+    "union",
+    "timestampFormat",
+)
+
+LETTERS = {
+    "L": r"\w",
+    "N": r"\w",
+    "M": r"\u0300-\u036f",
+    "Z": r" \u00a0\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
+    "S": r"$+<=>^`|~\u00a2-\u00a9\u2044\u20a0-\u20bf\u2190-\u2bff",
+    "P": r"!-#%-*,-/:;?@\[-\]_{}\u00a1-\u00bf\u2010-\u2027\u2030-\u205e\u3001-\u303f",
+    "Alnum": "a-zA-Z0-9",
+}
+"""Java's classes of characters, as the inside of a Python class; the rarer ones approximately."""
+
+
+def main() -> int:
+    """Write the tables, or compare them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = []
+    for service in OFFERED:
+        path, text = FOLDER / f"{service}.json", write_table(make_table(service))
+        if check and (not path.exists() or path.read_text() != text):
+            stale.append(path.name)
+        elif not check:
+            path.write_text(text)
+    print("stale: " + ", ".join(stale) if stale else "up to date")
+    return 1 if stale else 0
+
+
+def make_table(service: str) -> dict[str, Any]:
+    """Return the table of a service, from the installed botocore."""
+    model = get_session().get_component("data_loader").load_service_model(service, "service-2")
+    operations = {name: _operation(model["operations"][name]) for name in sorted(OFFERED[service])}
+    shapes: dict[str, Any] = {}
+    pending = [name for operation in operations.values() for name in operation.values()]
+    while pending:
+        name = pending.pop()
+        if name not in shapes:
+            shapes[name], reached = _shape(model["shapes"][name])
+            pending.extend(reached)
+    return {
+        "botocore": botocore.__version__,
+        "target_prefix": model["metadata"]["targetPrefix"],
+        "json_version": model["metadata"]["jsonVersion"],
+        "others": sorted(set(model["operations"]) - set(operations)),
+        "operations": operations,
+        "shapes": dict(sorted(shapes.items())),
+    }
+
+
+def write_table(table: dict[str, Any]) -> str:
+    """Return a table as JSON with a line for each operation and shape, so that differences can be read."""
+    lines = ["{"]
+    facts = ("botocore", "target_prefix", "json_version", "others")
+    lines += [f"{json.dumps(key)}: {json.dumps(table[key])}," for key in facts]
+    for key, end in (("operations", "},"), ("shapes", "}")):
+        lines.append(f"{json.dumps(key)}: {{")
+        rows = [f" {json.dumps(name)}: {json.dumps(item)}" for name, item in table[key].items()]
+        lines += [",\n".join(rows), end]
+    return "\n".join([*lines, "}", ""])
+
+
+def translate(pattern: str) -> str:
+    """Return a Java pattern as Python's `re` takes it."""
+    pattern = re.sub(r"\$\{\d+,\d+\}", "", pattern)
+    pattern = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010ffff")
+    pattern = re.sub(r"\\p\{(\w+)\}", lambda match: LETTERS[match[1]], pattern)
+    re.compile(pattern)
+    return pattern
+
+
+def _operation(operation: dict[str, Any]) -> dict[str, str]:
+    return {part: operation[part]["shape"] for part in ("input", "output") if part in operation}
+
+
+def _shape(shape: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    found: dict[str, Any] = {key: shape[key] for key in KEPT if key in shape}
+    reached = []
+    for key in ("member", "key", "value"):
+        if key in found:
+            found[key] = found[key]["shape"]
+            reached.append(found[key])
+    if "members" in shape:
+        found["members"] = {name: member["shape"] for name, member in shape["members"].items()}
+        reached += found["members"].values()
+    if "pattern" in found:
+        found["pattern"] = translate(found["pattern"])
+    return found, reached
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
