@@ -22,8 +22,10 @@ from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.status import Status
+from modelport.control.services.tags import Tags
 from modelport.domain.clock import SystemClock
 from modelport.domain.resource import Kind
 from modelport.domain.routes import RouteTable
@@ -73,6 +75,8 @@ class Doors:
             endpoints=Endpoints(self.records, wake),
             jobs=Jobs(self.records, folder=layout.jobs, captures=layout.captures, wake=wake),
             labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
+            objects=ObjectStore(self.records, self.artifacts),
+            tags=Tags(self.records),
             events=Events(self.records),
             status=Status(
                 self.records, layout, workers=list, workers_expected=1, routes=lambda: RouteTable(0)

@@ -1,0 +1,73 @@
+"""Real AWS clients of a platform, whose every reply is held against botocore's own model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
+
+REGION = "eu-west-1"
+CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
+NUMBERS = {
+    "integer": int,
+    "long": int,
+    "float": (int, float),
+    "double": (int, float),
+    "timestamp": (int, float),
+}
+checked: list[str] = []
+"""The operations whose replies were checked."""
+
+
+def client(service: str, url: str, **options: Any) -> Any:
+    """Return a boto3 client of a platform; replies of SageMaker's control plane are checked as they come."""
+    made = boto3.client(
+        service,
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id="AKIAEXAMPLE",
+        aws_secret_access_key="secret",
+        config=CONFIG.merge(Config(**options)),
+    )
+    if service == "sagemaker":
+        made.meta.events.register("after-call.sagemaker", _check)
+    return made
+
+
+def _check(http_response: Any, model: OperationModel, **_: Any) -> None:
+    if http_response.status_code == 200:
+        check_reply(json.loads(http_response.content or b"{}"), model.output_shape)
+        checked.append(model.name)
+
+
+def check_reply(value: Any, shape: Shape | None, path: str = "") -> None:
+    """Fail where a reply is not what its shape says: types, required members, enums, no more, no nulls."""
+    if shape is None:
+        assert value == {}, path
+    elif isinstance(shape, StructureShape):
+        assert isinstance(value, dict), path
+        assert not set(value) - set(shape.members), f"{path} has members of no shape"
+        assert not set(shape.required_members) - set(value), f"{path} lacks required members"
+        for name, item in value.items():
+            assert item not in (None, {}) or name in shape.required_members, f"{path}.{name} is {item!r}"
+            check_reply(item, shape.members[name], f"{path}.{name}")
+    elif isinstance(shape, ListShape):
+        assert isinstance(value, list), path
+        for item in value:
+            check_reply(item, shape.member, f"{path}[]")
+    elif isinstance(shape, MapShape):
+        assert isinstance(value, dict), path
+        for name, item in value.items():
+            check_reply(name, shape.key, path)
+            check_reply(item, shape.value, f"{path}.{name}")
+    elif shape.type_name in NUMBERS:
+        assert isinstance(value, NUMBERS[shape.type_name]), path
+        assert not isinstance(value, bool), path
+    elif shape.type_name == "boolean":
+        assert isinstance(value, bool), path
+    else:
+        assert isinstance(value, str), path
+        assert not shape.enum or value in shape.enum, f"{path} is {value!r}"

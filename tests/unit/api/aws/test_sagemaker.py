@@ -1,0 +1,338 @@
+"""boto3 against SageMaker's control plane; each reply is held against botocore's shape as it comes."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+
+from fakes import aws
+
+ROLE = "arn:aws:iam::123456789012:role/any"
+ARN = "arn:aws:sagemaker:eu-west-1:123456789012"
+URL = "s3://models/model.tar.gz"
+
+
+def model(sagemaker, name, **more):
+    return sagemaker.create_model(
+        ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"ModelDataUrl": URL, "Image": "onnx"}, **more
+    )
+
+
+def variant(name, model, **more):
+    return {
+        "VariantName": name,
+        "ModelName": model,
+        "InitialInstanceCount": 1,
+        "InstanceType": "ml.m5.large",
+    } | more
+
+
+def config(sagemaker, name, *variants, **more):
+    return sagemaker.create_endpoint_config(
+        EndpointConfigName=name, ProductionVariants=list(variants), **more
+    )
+
+
+def refused(call, **parameters):
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    error = caught.value.response["Error"]
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    return error["Code"], error["Message"]
+
+
+def test_a_model_is_described_as_it_was_asked_for(sagemaker):
+    wish = {
+        "ModelName": "Model-1",
+        "ExecutionRoleArn": ROLE,
+        "PrimaryContainer": {"Image": "onnx", "ModelDataUrl": URL, "Environment": {"Kept_As": "Is"}},
+        "VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]},
+        "EnableNetworkIsolation": True,
+    }
+    assert sagemaker.create_model(**wish)["ModelArn"] == f"{ARN}:model/Model-1"
+    found = sagemaker.describe_model(ModelName="Model-1")
+    assert {name: found[name] for name in wish} == wish
+    assert found["ModelArn"] == f"{ARN}:model/Model-1"
+    taken = refused(model, sagemaker=sagemaker, name="Model-1")
+    assert taken == (
+        "ValidationException",
+        f'Cannot create already existing model "{ARN}:model/Model-1".',
+    )
+    sagemaker.delete_model(ModelName="Model-1")
+    missing = ("ValidationException", f'Could not find model "{ARN}:model/Model-1".')
+    assert refused(sagemaker.describe_model, ModelName="Model-1") == missing
+    assert refused(sagemaker.delete_model, ModelName="Model-1") == missing
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({}, "needs a PrimaryContainer"),
+        ({"PrimaryContainer": {"Image": "onnx"}}, "names nothing to serve"),
+        ({"Containers": [{"ModelDataUrl": URL}, {"ModelDataUrl": URL}]}, "2 members"),
+        ({"Containers": [{"ModelDataUrl": URL}], "PrimaryContainer": {"ModelDataUrl": URL}}, "not both"),
+        ({"PrimaryContainer": {"ModelPackageName": "none"}}, "there is no"),
+    ],
+)
+def test_what_cannot_be_a_model_is_refused(sagemaker, wish, told):
+    code, message = refused(sagemaker.create_model, ModelName="m", **wish)
+    assert code == "ValidationException"
+    assert told in message
+    assert sagemaker.list_models()["Models"] == []
+
+
+def test_a_config_is_described_as_it_was_asked_for(sagemaker):
+    model(sagemaker, "m")
+    wish = {
+        "ProductionVariants": [
+            variant("A", "m", InitialVariantWeight=0.7),
+            variant("B", "m", InitialVariantWeight=0.3, ContainerStartupHealthCheckTimeoutInSeconds=60),
+        ],
+        "DataCaptureConfig": {
+            "EnableCapture": True,
+            "InitialSamplingPercentage": 50,
+            "DestinationS3Uri": "s3://bucket/captures",
+            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        },
+    }
+    assert sagemaker.create_endpoint_config(EndpointConfigName="c", **wish)["EndpointConfigArn"] == (
+        f"{ARN}:endpoint-config/c"
+    )
+    found = sagemaker.describe_endpoint_config(EndpointConfigName="c")
+    assert {name: found[name] for name in wish} == wish
+    assert [item["EndpointConfigName"] for item in sagemaker.list_endpoint_configs()["EndpointConfigs"]] == [
+        "c"
+    ]
+    taken = refused(sagemaker.create_endpoint_config, EndpointConfigName="c", **wish)
+    assert "already existing endpoint configuration" in taken[1]
+    sagemaker.delete_endpoint_config(EndpointConfigName="c")
+    assert (
+        "Could not find endpoint configuration"
+        in refused(sagemaker.describe_endpoint_config, EndpointConfigName="c")[1]
+    )
+
+
+def test_a_config_names_models_that_are_there(sagemaker):
+    code, message = refused(
+        sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=[variant("A", "none")]
+    )
+    assert (code, message) == ("ValidationException", f'Could not find model "{ARN}:model/none".')
+
+
+def test_an_endpoint_goes_through_its_states(sagemaker, doors):
+    model(sagemaker, "m")
+    config(sagemaker, "c", variant("A", "m"))
+    assert (
+        sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")["EndpointArn"]
+        == f"{ARN}:endpoint/e"
+    )
+    found = sagemaker.describe_endpoint(EndpointName="e")
+    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("Creating", "c")
+    busy = ("ValidationException", f'Cannot update in-progress endpoint "{ARN}:endpoint/e".')
+    assert refused(sagemaker.update_endpoint, EndpointName="e", EndpointConfigName="c") == busy
+    weights = [{"VariantName": "A", "DesiredWeight": 1}]
+    assert (
+        refused(
+            sagemaker.update_endpoint_weights_and_capacities,
+            EndpointName="e",
+            DesiredWeightsAndCapacities=weights,
+        )
+        == busy
+    )
+    assert (
+        "already existing endpoint"
+        in refused(sagemaker.create_endpoint, EndpointName="e", EndpointConfigName="c")[1]
+    )
+    assert (
+        "endpoint configuration"
+        in refused(sagemaker.create_endpoint, EndpointName="f", EndpointConfigName="none")[1]
+    )
+    (listed,) = sagemaker.list_endpoints(StatusEquals="Creating", NameContains="E")["Endpoints"]
+    assert listed["EndpointName"] == "e"
+    assert sagemaker.list_endpoints(StatusEquals="InService")["Endpoints"] == []
+    sagemaker.delete_endpoint(EndpointName="e")
+    assert sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] == "Deleting"
+    assert "Could not find" in refused(sagemaker.delete_endpoint, EndpointName="none")[1]
+
+
+@pytest.mark.parametrize("member", ["AsyncInferenceConfig", "DeploymentConfig"])
+def test_what_is_not_offered_is_refused_by_name(sagemaker, member):
+    model(sagemaker, "m")
+    config(sagemaker, "c", variant("A", "m"))
+    if member == "AsyncInferenceConfig":
+        wish = {"OutputConfig": {"S3OutputPath": "s3://b/k"}}
+        _, message = refused(
+            sagemaker.create_endpoint_config,
+            EndpointConfigName="d",
+            ProductionVariants=[variant("A", "m")],
+            AsyncInferenceConfig=wish,
+        )
+    else:
+        wish = {
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 1}
+            }
+        }
+        _, message = refused(
+            sagemaker.create_endpoint, EndpointName="e", EndpointConfigName="c", DeploymentConfig=wish
+        )
+    assert member in message
+
+
+def test_lists_are_paged_sorted_and_filtered(sagemaker):
+    names = [f"m-{number:02}" for number in range(25)]
+    for name in names:
+        model(sagemaker, name)
+    first = sagemaker.list_models()
+    assert [item["ModelName"] for item in first["Models"]] == names[::-1][:10]
+    model(sagemaker, "newest")  # what is made meanwhile moves nothing
+    second = sagemaker.list_models(NextToken=first["NextToken"])
+    assert [item["ModelName"] for item in second["Models"]] == names[::-1][10:20]
+    pages = sagemaker.get_paginator("list_models").paginate(
+        SortBy="Name", SortOrder="Ascending", NameContains="M-", PaginationConfig={"PageSize": 7}
+    )
+    assert [item["ModelName"] for page in pages for item in page["Models"]] == names
+    made = sagemaker.describe_model(ModelName="m-12")["CreationTime"]
+    before = sagemaker.list_models(CreationTimeBefore=made, MaxResults=100)["Models"]
+    assert len(before) <= 12 + 1
+    assert "NextToken" in refused(sagemaker.list_models, NextToken="bm9uZQ")[1]
+
+
+def test_the_registry_keeps_versions_and_approval(sagemaker):
+    arn = sagemaker.create_model_package_group(
+        ModelPackageGroupName="g",
+        ModelPackageGroupDescription="all of them",
+        Tags=[{"Key": "team", "Value": "ml"}],
+    )["ModelPackageGroupArn"]
+    assert arn == f"{ARN}:model-package-group/g"
+    inference = {
+        "Containers": [{"Image": "onnx", "ModelDataUrl": URL}],
+        "SupportedContentTypes": ["text/csv"],
+        "SupportedResponseMIMETypes": ["text/csv"],
+    }
+    arns = [
+        sagemaker.create_model_package(
+            ModelPackageGroupName=group,
+            ModelPackageDescription="one of them",
+            InferenceSpecification=inference,
+            CustomerMetadataProperties={"Kept_As": "Is"},
+        )["ModelPackageArn"]
+        for group in ("g", arn)
+    ]
+    assert arns == [f"{ARN}:model-package/g/{number}" for number in (1, 2)]
+    found = sagemaker.describe_model_package(ModelPackageName=arns[0])
+    assert found["ModelApprovalStatus"] == "PendingManualApproval"
+    assert found["InferenceSpecification"] == inference
+    assert (
+        "expected Approved"
+        in refused(sagemaker.create_model, ModelName="m", PrimaryContainer={"ModelPackageName": arns[0]})[1]
+    )
+    sagemaker.update_model_package(
+        ModelPackageArn=arns[0],
+        ModelApprovalStatus="Approved",
+        ApprovalDescription="looked at it",
+        CustomerMetadataProperties={"new": "word"},
+        CustomerMetadataPropertiesToRemove=["Kept_As"],
+    )
+    found = sagemaker.describe_model_package(ModelPackageName=arns[0])
+    assert (found["ModelApprovalStatus"], found["ApprovalDescription"]) == ("Approved", "looked at it")
+    assert found["CustomerMetadataProperties"] == {"new": "word"}
+    approved = sagemaker.list_model_packages(ModelPackageGroupName="g", ModelApprovalStatus="Approved")
+    assert [item["ModelPackageArn"] for item in approved["ModelPackageSummaryList"]] == arns[:1]
+    sagemaker.create_model(ModelName="m", PrimaryContainer={"ModelPackageName": arns[0]})
+    batch = sagemaker.batch_describe_model_package(ModelPackageArnList=[arns[1], f"{ARN}:model-package/g/9"])
+    assert list(batch["ModelPackageSummaries"]) == arns[1:]
+    assert list(batch["BatchDescribeModelPackageErrorMap"]) == [f"{ARN}:model-package/g/9"]
+    assert refused(sagemaker.delete_model_package_group, ModelPackageGroupName="g")[0] == "ConflictException"
+    assert [
+        group["ModelPackageGroupName"]
+        for group in sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
+    ] == ["g"]
+    for each in arns:
+        sagemaker.delete_model_package(ModelPackageName=each)
+    sagemaker.delete_model_package_group(ModelPackageGroupName="g")
+    assert "Could not find" in refused(sagemaker.describe_model_package, ModelPackageName=arns[0])[1]
+    assert "Could not find" in refused(sagemaker.describe_model_package_group, ModelPackageGroupName="g")[1]
+
+
+def test_what_modelport_registered_is_seen_by_aws_programs(sagemaker, doors):
+    doors.register()
+    (listed,) = sagemaker.list_model_packages(ModelPackageGroupName="truth")["ModelPackageSummaryList"]
+    arn = listed["ModelPackageArn"]
+    assert sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"] == "Approved"
+    sagemaker.create_model(ModelName="m", PrimaryContainer={"ModelPackageName": arn})
+    assert sagemaker.describe_model(ModelName="m")["PrimaryContainer"]["ModelPackageName"] == arn
+    doors.client.post(
+        "/api/v1/models", json={"model_name": "ours", "primary_container": {"model_package_name": "truth:1"}}
+    ).raise_for_status()
+    assert sagemaker.describe_model(ModelName="ours")["PrimaryContainer"] == {"ModelPackageName": arn}
+
+
+def test_tags_of_any_resource(sagemaker):
+    arn = model(sagemaker, "m", Tags=[{"Key": "team", "Value": "ml"}])["ModelArn"]
+    added = sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "stage", "Value": "Größe 7"}])
+    assert len(added["Tags"]) == 2
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["team"])
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "stage", "Value": "Größe 7"}]
+    pages = sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
+    assert [tag["Key"] for page in pages for tag in page["Tags"]] == ["stage"]
+    assert "Could not find" in refused(sagemaker.list_tags, ResourceArn=f"{ARN}:model/none")[1]
+    assert "names no resource" in refused(sagemaker.list_tags, ResourceArn=f"{ARN}:domain/d-1")[1]
+
+
+def test_more_than_three_hundred_replies_fit_their_shapes(sagemaker):
+    before = len(aws.checked)
+    for number in range(50):
+        model(sagemaker, f"m{number}", Tags=[{"Key": "n", "Value": str(number)}])
+        config(sagemaker, f"c{number}", variant("A", f"m{number}"))
+        sagemaker.create_endpoint(EndpointName=f"e{number}", EndpointConfigName=f"c{number}")
+        sagemaker.describe_model(ModelName=f"m{number}")
+        sagemaker.describe_endpoint_config(EndpointConfigName=f"c{number}")
+        sagemaker.describe_endpoint(EndpointName=f"e{number}")
+        sagemaker.list_endpoints(MaxResults=100)
+    assert len(aws.checked) - before >= 300
+
+
+def test_operations_nobody_offers_are_told_apart(sagemaker, doors):
+    assert refused(sagemaker.list_training_jobs) == (
+        "UnknownOperationException",
+        "modelport does not offer ListTrainingJobs; docs/reference/aws.md lists what it offers",
+    )
+    authorization = "AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/{}/aws4_request, Signature=0"
+    for service, target in (("sagemaker", "SageMaker.Invented"), ("kinesis", "Kinesis.PutRecord")):
+        answer = doors.client.post(
+            "/", headers={"Authorization": authorization.format(service), "X-Amz-Target": target}
+        )
+        assert (answer.status_code, answer.json()["__type"]) == (400, "UnknownOperationException")
+
+
+def test_with_tokens_aws_keys_open_nothing(doors):
+    with doors.with_tokens(("ada", "admin", "secret-token-of-ada")) as client:
+        code, message = refused(aws.client("sagemaker", str(client.base_url)).list_models)
+        assert code == "UnrecognizedClientException"
+        assert "MODELPORT_TOKEN" in message
+        with pytest.raises(ClientError):
+            aws.client("s3", str(client.base_url)).list_buckets()
+
+
+def test_bodies_that_are_no_json_are_refused(doors):
+    authorization = "AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/sagemaker/aws4_request, Signature=0"
+    for body in (b"{", b"\xff", b"[" * 100_000, b"[]", b'"word"', b"{} {}"):
+        answer = doors.client.post(
+            "/",
+            content=body,
+            headers={"Authorization": authorization, "X-Amz-Target": "SageMaker.ListModels"},
+        )
+        assert (answer.status_code, answer.json()["__type"]) == (400, "SerializationException"), body
+
+
+def test_callers_are_told_who_they_are_and_that_they_may(url):
+    identity = aws.client("sts", url).get_caller_identity()
+    assert (identity["Account"], identity["Arn"]) == ("123456789012", "arn:aws:iam::123456789012:user/local")
+    iam = aws.client("iam", url)
+    assert iam.get_role(RoleName="any")["Role"]["Arn"] == "arn:aws:iam::123456789012:role/any"
+    decided = iam.simulate_principal_policy(
+        PolicySourceArn=ROLE, ActionNames=["s3:GetObject", "s3:PutObject"]
+    )
+    assert [item["EvalDecision"] for item in decided["EvaluationResults"]] == ["allowed", "allowed"]
+    assert refused(iam.list_users)[0] == "InvalidAction"
