@@ -16,8 +16,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from botocore.exceptions import BotoCoreError
 
 import modelport
+from fakes import aws
 from fakes.bundles import store_bundle, truthful_answer, truthful_bundle
 from fakes.day import Crashed, Day
 from fakes.platform import Platform, wait_for
@@ -38,6 +40,7 @@ OF_A_JOBS_END = ("job.before_result", "job.after_result")
 OF_WORKERS = ("mark", "capture", "worker")
 OF_SWEEPS = ("retention",)
 OF_EVERYONE = ("durable",)
+OF_OBJECTS = ("object",)
 
 
 def crash_points() -> list[str]:
@@ -67,7 +70,8 @@ def test_names_are_unique() -> None:
 
 def points_of_control() -> list[str]:
     """Return the crash points that only the control process can reach: all that nobody else claims."""
-    others = {*points_of(*OF_JOBS, *OF_MONITORS, *OF_WORKERS, *OF_SWEEPS, *OF_EVERYONE), *OF_A_JOBS_END}
+    nouns = (*OF_JOBS, *OF_MONITORS, *OF_WORKERS, *OF_SWEEPS, *OF_EVERYONE, *OF_OBJECTS)
+    others = {*points_of(*nouns), *OF_A_JOBS_END}
     return [name for name in crash_points() if name not in others]
 
 
@@ -182,6 +186,40 @@ def crash(stage: Stage, victim: str, point: str, number: int) -> None:
     assert stage.died(victim), f"nothing that was done reaches {point}"
     stage.restart(victim)
     day.keep()
+
+
+# ── Objects: control dies between the bytes and the index ────────────────────────────────────────
+
+
+@pytest.mark.parametrize("point", points_of(*OF_OBJECTS))
+def test_an_object_is_the_old_one_or_the_new_one_and_never_torn(point: str, tmp_path: Path) -> None:
+    old, new = b"old" * 100_000, b"new" * 100_000
+    with Stage(tmp_path / "home") as stage:
+        aws.client("s3", stage.control_url).create_bucket(
+            Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": aws.REGION}
+        )
+        write_object(stage, point, old)
+        stage.restart(CONTROL, crash_at=point)
+        with suppress(BotoCoreError):
+            write_object(stage, point, new)
+        wait_for(lambda: stage.died(CONTROL), what=f"the death of control at {point}")
+        stage.restart(CONTROL)
+        s3 = aws.client("s3", stage.control_url)
+        assert s3.get_object(Bucket="bucket", Key="k")["Body"].read() == old
+        write_object(stage, point, new)
+        assert s3.get_object(Bucket="bucket", Key="k")["Body"].read() == new
+
+
+def write_object(stage: Stage, point: str, content: bytes) -> None:
+    """Put an object at once, or in parts where the point lies on that way."""
+    s3 = aws.client("s3", stage.control_url)
+    if point == "object.before_index":
+        s3.put_object(Bucket="bucket", Key="k", Body=content)
+        return
+    upload = {"Bucket": "bucket", "Key": "k"}
+    upload |= {"UploadId": s3.create_multipart_upload(**upload)["UploadId"]}
+    part = {"PartNumber": 1, "ETag": s3.upload_part(**upload, PartNumber=1, Body=content)["ETag"]}
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [part]})
 
 
 # ── Sweeps: too rare to wait for, so a process that does nothing else ────────────────────────────

@@ -1,7 +1,8 @@
 """The credential scope of a request: which service and region its sender meant.
 
 Source: AWS Signature Version 4, `Credential=KEY/DATE/REGION/SERVICE/aws4_request` in the Authorization
-header, or `X-Amz-Credential` in the query of a presigned URL.
+header, or `X-Amz-Credential` in the query of a presigned URL. S3 clients that are told another
+URL than AWS's still presign by Signature Version 2: `AWSAccessKeyId`, `Signature` and `Expires` in the query.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
+DEFAULT_REGION = "us-east-1"
 _SCOPE = re.compile(r"([^/\s]{1,128})/([0-9]{8})/([a-z0-9-]{1,40})/([a-z0-9-]{1,60})/aws4_request", re.ASCII)
 _HEADER = re.compile(rb"Credential=([^,\s]+)", re.ASCII)
 
@@ -22,7 +24,7 @@ class Credential:
 
     Args:
         access_key: The key's id.
-        date: `yyyymmdd`.
+        date: `yyyymmdd`; empty in version 2.
         region: For example `eu-west-1`.
         service: For example `sagemaker`.
     """
@@ -47,6 +49,9 @@ def find_credential(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> Cre
     if b"X-Amz-Credential=" in query:
         given = parse_qs(query.decode("latin-1")).get("X-Amz-Credential", [""])
         return _parse(given[0])
+    if b"AWSAccessKeyId=" in query and b"Signature=" in query:
+        key = parse_qs(query.decode("latin-1")).get("AWSAccessKeyId", [""])[0]
+        return Credential(key, "", DEFAULT_REGION, "s3")
     return None
 
 
