@@ -16,6 +16,8 @@ from modelport.wire.manifest import MANIFEST_BYTES_MAX, decode_manifest
 
 MANIFEST = "manifest.json"
 MEMBERS_MAX = 10_000
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
+REPACK = "make it anew: tar -czf model.tar.gz -C FOLDER ."
 HANDLER = "code/inference.py"
 PICKLES = (".joblib", ".pickle", ".pkl", ".pt", ".pth")
 
@@ -35,6 +37,9 @@ def bundle_from_archive(path: Path, *, bytes_max: int) -> Bundle:
         CheckFailed: The adapted graph does not answer as the file does.
     """
     if not tarfile.is_tarfile(path):
+        with path.open("rb") as file:
+            if file.read(6).startswith(PACKED):
+                raise InvalidInput("the archive cannot be read: it is packed, but no tar file", hint=REPACK)
         return _bundle_from_onnx(path)
     with tempfile.TemporaryDirectory(prefix="modelport-archive-") as folder:
         names = unpack(path, Path(folder), bytes_max=bytes_max)
@@ -68,9 +73,7 @@ def unpack(path: Path, folder: Path, *, bytes_max: int) -> list[str]:
                     raise PayloadTooLarge(f"the archive unpacks to more than {bytes_max} bytes")
                 names.append(_write_member(archive, member, folder))
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise InvalidInput(
-            f"the archive cannot be read: {error}", hint="make it anew: tar -czf model.tar.gz -C FOLDER ."
-        ) from error
+        raise InvalidInput(f"the archive cannot be read: {error}", hint=REPACK) from error
     return sorted(names)
 
 

@@ -110,3 +110,6 @@ def test_a_damaged_archive_says_so(tmp_path):
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(InvalidInput, match="cannot be read"):
         unpack(path, tmp_path, bytes_max=LARGE)
+    path.write_bytes(b"\x1f\x8b no archive")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        bundle_from_archive(path, bytes_max=LARGE)

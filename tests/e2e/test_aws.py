@@ -1,0 +1,195 @@
+"""Unmodified boto3 programs, told one URL, against a whole platform."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+
+import pytest
+from botocore.exceptions import ClientError
+
+from fakes import aws
+from fakes.archives import onnx_archive, pack
+from fakes.platform import Platform, wait_for
+
+pytestmark = pytest.mark.processes
+BUCKET = "models"
+ROWS = json.dumps({"instances": [[1.0, 2.0, 3.0]]})
+ASKED = 400
+SOON = {"Delay": 1, "MaxAttempts": 30}
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory):
+    with Platform(tmp_path_factory.mktemp("aws") / "home", workers=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sagemaker(platform):
+    return aws.client("sagemaker", platform.control_url)
+
+
+@pytest.fixture(scope="module")
+def runtime(platform):
+    return aws.client("sagemaker-runtime", platform.control_url)
+
+
+@pytest.fixture(scope="module")
+def archives(platform, tmp_path_factory):
+    """Upload an archive for each class a model may always say, and some that cannot be served."""
+    folder = tmp_path_factory.mktemp("archives")
+    s3 = aws.client("s3", platform.control_url)
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION})
+    content = {f"says-{winner}": onnx_archive(folder, winner) for winner in range(3)}
+    content |= {"pickle": pack({"model.joblib": b"\x80\x04."}), "broken": b"\x1f\x8b no archive"}
+    for name, packed in content.items():
+        s3.put_object(Bucket=BUCKET, Key=f"{name}/model.tar.gz", Body=packed)
+    return lambda name: f"s3://{BUCKET}/{name}/model.tar.gz"
+
+
+def make(sagemaker, archives, name, **variants):
+    """Make a Model for each variant, and a config of them; variants are `A=("says-0", weight)`."""
+    for variant, (archive, _) in variants.items():
+        sagemaker.create_model(
+            ModelName=f"{name}-{variant}",
+            ExecutionRoleArn="arn:aws:iam::123456789012:role/any",
+            PrimaryContainer={"Image": "onnx", "ModelDataUrl": archives(archive)},
+        )
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name,
+        ProductionVariants=[
+            {
+                "VariantName": variant,
+                "ModelName": f"{name}-{variant}",
+                "InitialInstanceCount": 1,
+                "InstanceType": "ml.m5.large",
+                "InitialVariantWeight": weight,
+            }
+            for variant, (_, weight) in variants.items()
+        ],
+    )
+
+
+def ask(runtime, endpoint, **more):
+    """Return the variant that answered, and the class it said."""
+    reply = runtime.invoke_endpoint(EndpointName=endpoint, ContentType="application/json", Body=ROWS, **more)
+    return reply["InvokedProductionVariant"], json.loads(reply["Body"].read())["predictions"][0]
+
+
+def settled(sagemaker, endpoint):
+    def look():
+        found = sagemaker.describe_endpoint(EndpointName=endpoint)
+        return found if found["EndpointStatus"] not in ("Creating", "Updating") else None
+
+    return wait_for(look, 60.0, what=f"the end of the change of {endpoint}")
+
+
+def test_two_variants_are_compared_updated_and_cleaned_up(sagemaker, runtime, archives, platform):
+    make(sagemaker, archives, "ab", A=("says-0", 0.7), B=("says-1", 0.3))
+    sagemaker.create_endpoint(EndpointName="ab", EndpointConfigName="ab")
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="ab", WaiterConfig=SOON)
+    answers = Counter(ask(runtime, "ab") for _ in range(ASKED))
+    assert set(answers) == {("A", 0), ("B", 1)}
+    assert 0.55 < answers["A", 0] / ASKED < 0.85
+    assert ask(runtime, "ab", TargetVariant="B") == ("B", 1)
+    direct = aws.client("sagemaker-runtime", platform.inference_url)
+    assert ask(direct, "ab", TargetVariant="A") == ("A", 0), "the inference port takes the same client"
+
+    sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName="ab",
+        DesiredWeightsAndCapacities=[
+            {"VariantName": "A", "DesiredWeight": 0},
+            {"VariantName": "B", "DesiredWeight": 1, "DesiredInstanceCount": 3},
+        ],
+    )
+    found = settled(sagemaker, "ab")
+    assert {item["VariantName"]: item["CurrentWeight"] for item in found["ProductionVariants"]} == {
+        "A": 0,
+        "B": 1,
+    }
+    assert found["ProductionVariants"][1]["CurrentInstanceCount"] == 3
+    assert {ask(runtime, "ab") for _ in range(20)} == {("B", 1)}
+
+    make(sagemaker, archives, "next", B=("says-2", 1))
+    sagemaker.update_endpoint(EndpointName="ab", EndpointConfigName="next", RetainAllVariantProperties=True)
+    found = settled(sagemaker, "ab")
+    assert found["EndpointConfigName"] == "next"
+    assert found["ProductionVariants"][0]["CurrentInstanceCount"] == 3
+    assert ask(runtime, "ab") == ("B", 2)
+
+    # In the order of the SageMaker SDK: what the endpoint needs goes first.
+    for config in ("ab", "next"):
+        sagemaker.delete_endpoint_config(EndpointConfigName=config)
+    for model in sagemaker.list_models(MaxResults=100)["Models"]:
+        sagemaker.delete_model(ModelName=model["ModelName"])
+    assert ask(runtime, "ab") == ("B", 2)
+    sagemaker.delete_endpoint(EndpointName="ab")
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="ab", WaiterConfig=SOON)
+    with pytest.raises(ClientError) as gone:
+        ask(runtime, "ab")
+    assert gone.value.response["Error"]["Code"] == "ValidationError"
+
+
+@pytest.mark.parametrize(
+    ("archive", "told"),
+    [("pickle", "no pickle is loaded on the server"), ("broken", "cannot be read"), ("none", "no object")],
+)
+def test_an_archive_that_cannot_be_served_fails_with_its_reason(sagemaker, archives, archive, told):
+    make(sagemaker, archives, archive, A=(archive, 1))
+    sagemaker.create_endpoint(EndpointName=archive, EndpointConfigName=archive)
+    found = settled(sagemaker, archive)
+    assert found["EndpointStatus"] == "Failed"
+    assert told in found["FailureReason"]
+    code = {
+        "Code": "ValidationException",
+        "Message": f'Cannot update failed endpoint "{found["EndpointArn"]}".',
+    }
+    with pytest.raises(ClientError) as caught:
+        sagemaker.update_endpoint(EndpointName=archive, EndpointConfigName=archive)
+    assert caught.value.response["Error"] == code
+    sagemaker.delete_endpoint(EndpointName=archive)
+
+
+def test_an_update_that_cannot_be_served_goes_back(sagemaker, runtime, archives):
+    make(sagemaker, archives, "good", A=("says-0", 1))
+    make(sagemaker, archives, "bad", A=("pickle", 1))
+    sagemaker.create_endpoint(EndpointName="kept", EndpointConfigName="good")
+    settled(sagemaker, "kept")
+    sagemaker.update_endpoint(EndpointName="kept", EndpointConfigName="bad")
+    found = settled(sagemaker, "kept")
+    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", "good")
+    assert "bad-A" in found["FailureReason"]
+    assert ask(runtime, "kept") == ("A", 0)
+
+
+def test_objects_survive_the_sudden_death_of_control(platform, archives):
+    s3 = aws.client("s3", platform.control_url, retries={"total_max_attempts": 1})
+    acknowledged = {}
+    for number in range(60):
+        content = bytes([number]) * (200_000 + number)
+        if number in (10, 25, 40):
+            threading.Timer(0.003, os.kill, (platform.pid("control"), signal.SIGKILL)).start()
+        try:
+            s3.put_object(Bucket=BUCKET, Key="same", Body=content)
+            s3.put_object(Bucket=BUCKET, Key=f"many/{number}", Body=content)
+        except Exception:  # noqa: BLE001 (whatever a dying server does to its client)
+            time.sleep(0.1)
+            continue
+        acknowledged[f"many/{number}"] = acknowledged["same"] = content
+    wait_for(lambda: _answers(s3), 30.0, what="control")
+    for key, content in acknowledged.items():
+        found = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        assert found == content or (key == "same" and len(set(found)) == 1)
+    assert len(acknowledged) > 20
+
+
+def _answers(s3):
+    try:
+        return bool(s3.list_buckets()["Buckets"])
+    except Exception:  # noqa: BLE001 (not yet)
+        return False
