@@ -26,7 +26,7 @@ from modelport.api.rest.problems import status_of
 from modelport.cli.commands import MODULE_OF, load
 from modelport.cli.exits import MEANINGS, code_of
 from modelport.cli.parameters import Argument
-from modelport.domain import errors
+from modelport.domain import errors, objects
 from modelport.domain.errors import ModelportError
 from modelport.settings import Settings
 
@@ -148,7 +148,10 @@ def errors_page() -> str:
 def _error_classes() -> list[type[ModelportError]]:
     """Return the classes in the order of their file."""
     return [
-        kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, ModelportError)
+        kind
+        for module in (errors, objects)
+        for kind in vars(module).values()
+        if inspect.isclass(kind) and issubclass(kind, ModelportError) and kind.__module__ == module.__name__
     ]
 
 

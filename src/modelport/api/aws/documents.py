@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from modelport.domain.errors import InvalidInput
-
 _DECLARED = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -55,10 +53,8 @@ def parse(body: bytes) -> ET.Element:
     return root
 
 
-class MalformedXml(InvalidInput):
+class MalformedXml(ValueError):
     """A body is not the XML it should be."""
-
-    code = "malformed_xml"
 
 
 def _word(value: Any) -> str:

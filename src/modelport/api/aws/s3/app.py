@@ -101,7 +101,7 @@ class S3:
         except S3Error:
             raise
         except MalformedXml as error:
-            raise S3Error("MalformedXML", error.message) from error
+            raise S3Error("MalformedXML", str(error)) from error
         except ModelportError as error:
             raise s3_error(error) from error
         except Exception as error:
