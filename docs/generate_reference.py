@@ -19,6 +19,10 @@ from fastapi.routing import APIRoute
 
 from modelport.access.scopes import GRANTABLE, Scope
 from modelport.api import operation
+from modelport.api.aws.query import QUERY_SERVICES
+from modelport.api.aws.s3.app import OPERATIONS
+from modelport.api.aws.sagemaker.service import SAGEMAKER
+from modelport.api.aws.shapes import load_table
 from modelport.api.callers import calls_of, scope_of
 from modelport.api.rest import artifacts, endpoints, history, jobs, registry
 from modelport.api.rest.bodies import kind_of_body
@@ -42,6 +46,7 @@ def pages() -> dict[str, str]:
         "errors.md": errors_page(),
         "exit-codes.md": exit_codes_page(),
         "rest.md": rest_page(),
+        "aws.md": aws_page(),
     }
 
 
@@ -162,6 +167,65 @@ def exit_codes_page() -> str:
         kinds = ", ".join(f"`{kind.code}`" for kind in _error_classes() if code_of(kind) == code)
         lines.append(f"| {code} | {meaning} | {kinds} |")
     return "\n".join(lines) + "\n"
+
+
+def aws_page() -> str:
+    """Return every operation of the AWS door."""
+    table = load_table(SAGEMAKER.name)
+    lines = [
+        "# AWS operations",
+        "",
+        MARK,
+        "What the control port answers AWS programs: [how to point one here](../how-to/aws-programs.md).",
+        f"Requests are checked against the constraints of botocore {table.botocore}. Whatever else AWS has is",
+        "answered with `UnknownOperationException`, `InvalidAction` or, by S3, `NotImplemented`.",
+        "",
+        "## SageMaker",
+        "",
+        "| operation | does | scope |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| `{name}` | {_summary(does)} | `{scope.value}` |"
+        for name, (scope, does) in SAGEMAKER.operations.items()
+    ]
+    lines += [
+        "",
+        "Members that AWS gives a meaning and modelport does not yet are refused by name where ignoring them",
+        "would change what an endpoint does (`AsyncInferenceConfig`, `ExplainerConfig`, `DeploymentConfig`,",
+        "several `Containers`); all others are kept and described.",
+        "",
+        "## SageMaker Runtime",
+        "",
+        "`InvokeEndpoint`, on this port and, at the data plane's full speed, on the inference port:",
+        "[inference requests](inference.md).",
+        "",
+        "## S3",
+        "",
+        "| operation | |",
+        "|---|---|",
+    ]
+    for told in map(_summary, OPERATIONS):
+        head, _, rest = told.partition(";")
+        name, _, more = head.partition(":")
+        lines.append(f"| `{name.strip('.')}` | {(rest or more).strip()} |")
+    lines += [
+        "",
+        "Path style, or `BUCKET.localhost`. Presigned URLs; `aws-chunked` bodies; `Content-MD5` and the",
+        "checksums crc32, sha1 and sha256 are verified, others kept and told.",
+        "",
+        "## STS and IAM",
+        "",
+        *(
+            f"- `{service}`: {', '.join(f'`{name}`' for name in of.operations)}"
+            for service, of in QUERY_SERVICES.items()
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(does: Any) -> str:
+    return inspect.cleandoc(does.__doc__ or "").splitlines()[0]
 
 
 def rest_page() -> str:

@@ -13,7 +13,7 @@ from modelport.cli.exits import CODES, MEANINGS
 from modelport.domain.errors import ModelportError
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("cli.md", "settings.md", "errors.md", "exit-codes.md", "rest.md")
+PAGES = ("cli.md", "settings.md", "errors.md", "exit-codes.md", "rest.md", "aws.md")
 
 
 @pytest.fixture(scope="module")

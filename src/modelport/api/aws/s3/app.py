@@ -53,6 +53,18 @@ _PLAIN_OBJECT: dict[str, Operation] = {
     "HEAD": objects.head,
     "DELETE": objects.delete,
 }
+OPERATIONS = (
+    buckets.list_buckets,
+    *_PLAIN_BUCKET.values(),
+    buckets.list_objects_v2,
+    *_BUCKET.values(),
+    *_PLAIN_OBJECT.values(),
+    objects.copy,
+    *_OBJECT.values(),
+    uploads.copy_part,
+)
+"""All of them, for the reference page."""
+
 NOT_OFFERED = frozenset(
     {
         *("acl", "policy", "cors", "lifecycle", "encryption", "versions", "versionId", "replication"),
