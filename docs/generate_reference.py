@@ -177,7 +177,7 @@ def aws_page() -> str:
         "",
         MARK,
         "What the control port answers AWS programs: [how to point one here](../how-to/aws-programs.md).",
-        f"Requests are checked against the constraints of botocore {table.botocore}. Whatever else AWS has is",
+        f"Requests are checked against the constraints of botocore {table.botocore}. All else that AWS has is",
         "answered with `UnknownOperationException`, `InvalidAction` or, by S3, `NotImplemented`.",
         "",
         "## SageMaker",
