@@ -177,7 +177,7 @@ def aws_page() -> str:
         "",
         MARK,
         "What the control port answers AWS programs: [how to point one here](../how-to/aws-programs.md).",
-        f"Requests are checked against the constraints of botocore {table.botocore}. All that AWS has besides",
+        f"Requests are checked by the constraints of botocore {table.botocore}. All that AWS has besides",
         "is answered with `UnknownOperationException`, `InvalidAction` or, by S3, `NotImplemented`.",
         "",
         "## SageMaker",

@@ -10,20 +10,12 @@ from urllib.parse import unquote
 from modelport.api.aws.s3.bodies import CHECKSUM
 from modelport.api.aws.s3.buckets import iso, xml
 from modelport.api.aws.s3.errors import S3Error
-from modelport.api.aws.s3.requests import Reply, Request, read_range
+from modelport.api.aws.s3.requests import KEPT, Reply, Request, read_range
 from modelport.control.services.objects import ObjectStore
 from modelport.domain.errors import InvalidInput, NotFound
 from modelport.domain.objects import StoredObject
 
 DEFAULT_TYPE = "binary/octet-stream"
-OVERRIDES = (
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
-)
 
 
 def put(store: ObjectStore, request: Request) -> Reply:
@@ -143,7 +135,7 @@ def _headers(item: StoredObject, request: Request) -> dict[str, str]:
         if not name.startswith(CHECKSUM) or (checked and "range" not in request.headers)
     }
     overrides = {
-        name: request.query[f"response-{name}"] for name in OVERRIDES if f"response-{name}" in request.query
+        name: request.query[f"response-{name}"] for name in KEPT if f"response-{name}" in request.query
     }
     tags = {"x-amz-tagging-count": str(len(item.tags))} if item.tags else {}
     return {
