@@ -41,6 +41,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "modelport.cli.bench": ("bench",),
     "modelport.cli.jobs": ("batch", "monitor", "jobs", "logs", "stop"),
     "modelport.cli.history": ("events",),
+    "modelport.cli.aws": ("sdk-config",),
     "modelport.cli.quickstart": ("quickstart",),
 }
 """Module to its commands, in the order of the help."""
