@@ -38,8 +38,9 @@ def build_app(platform: Platform) -> FastAPI:
     describe_api(app)
     check_scopes(app)
     allowed = parse_allowed(platform.settings.allowed_hosts, bound=platform.settings.host)
+    layout = platform.settings.layout
     runtime = Runtime(
-        platform.settings.layout.inference_socket,
+        layout.inference_socket,
         timeout_s=platform.settings.request_timeout_s + FORWARD_SLACK_S,
     )
     app.add_middleware(
@@ -47,7 +48,11 @@ def build_app(platform: Platform) -> FastAPI:
         platform=platform,
         services={SAGEMAKER.name: SAGEMAKER},
         runtime=runtime,
-        s3=S3(platform.objects, bytes_max=platform.settings.artifact_bytes_max),
+        s3=S3(
+            platform.objects,
+            spool=layout.artifacts / "incoming",
+            bytes_max=platform.settings.artifact_bytes_max,
+        ),
     )
     app.add_middleware(Gate, allowed=allowed)  # the last one added is the first one asked
     return app

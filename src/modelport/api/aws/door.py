@@ -168,6 +168,8 @@ async def _read_body(receive: Receive, bytes_max: int) -> bytes:
     more = True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise AwsError("RequestTimeoutException", "the body is not complete")
         part = message.get("body", b"")
         size += len(part)
         if size > bytes_max:

@@ -297,7 +297,7 @@ def test_buckets_in_the_host_name(bucket, doors):
 def test_documents_that_declare_entities_are_refused(bucket, doors):
     scope = "AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/s3/aws4_request, Signature=0"
     bomb = b'<!DOCTYPE a [<!ENTITY b "c">]><Delete><Object><Key>&b;</Key></Object></Delete>'
-    for body in (bomb, b"<Delete>", b"no xml"):
+    for body in (bomb, b"<Delete>", b"no xml", b"<Delete>" + bytes(5 * MIB)):
         answer = doors.client.post(f"/{BUCKET}?delete", content=body, headers={"Authorization": scope})
         assert answer.status_code == 400
         assert b"<Code>MalformedXML</Code>" in answer.content

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO
 
 import structlog
@@ -81,18 +82,21 @@ class S3:
 
     Args:
         store: What it stands on.
+        spool: Folder where large bodies wait until they are complete, on the disk that they will lie on.
         bytes_max: Largest accepted body.
     """
 
-    def __init__(self, store: ObjectStore, *, bytes_max: int) -> None:
+    def __init__(self, store: ObjectStore, *, spool: Path, bytes_max: int) -> None:
+        spool.mkdir(parents=True, exist_ok=True)
         self._store = store
+        self._spool = spool
         self._bytes_max = bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request of ASGI."""
         request_id = uuid.uuid4().hex.upper()[:16]
         resource = scope["raw_path"].decode("latin-1")
-        with tempfile.SpooledTemporaryFile(SPOOLED_BYTES, prefix="modelport-s3-") as body:
+        with tempfile.SpooledTemporaryFile(SPOOLED_BYTES, dir=str(self._spool)) as body:
             try:
                 await _spool(receive, body, self._bytes_max)
                 reply = await run_in_threadpool(self._answer, scope, body)

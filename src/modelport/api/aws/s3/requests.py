@@ -12,7 +12,7 @@ from typing import IO
 from urllib.parse import parse_qsl, unquote
 from xml.etree.ElementTree import Element
 
-from modelport.api.aws.documents import parse
+from modelport.api.aws.documents import MalformedXml, parse
 from modelport.api.aws.s3.bodies import CHECKSUM, read_body
 from modelport.api.aws.s3.errors import S3Error
 from modelport.domain.errors import InvalidInput
@@ -61,9 +61,14 @@ class Request:
         """Return the body as XML.
 
         Raises:
-            MalformedXml: It is none.
+            MalformedXml: It is none, or too large to be one that a client means.
         """
-        return ElementDocument(parse(b"".join(self.chunks())[:XML_BYTES_MAX]))
+        content = bytearray()
+        for chunk in self.chunks():
+            content += chunk
+            if len(content) > XML_BYTES_MAX:
+                raise MalformedXml(f"the body has more than {XML_BYTES_MAX} bytes")
+        return ElementDocument(parse(bytes(content)))
 
     def md5(self) -> str | None:
         """Return the Content-MD5 in hex, None when there is none.
