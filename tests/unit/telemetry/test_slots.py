@@ -126,6 +126,7 @@ def test_what_did_not_change_is_copied_once_and_stays(tmp_path):
 
 COUNTS = """
 import sys
+import time
 from pathlib import Path
 from modelport.telemetry.slots import MetricSlot
 slot = MetricSlot(Path(sys.argv[1]), "a")
@@ -136,6 +137,7 @@ print("counts", flush=True)
 while True:
     series.add()
     slot.flush()
+    time.sleep(2e-5)  # a writer that does nothing else would leave readers hardly a moment
 """
 
 
@@ -155,13 +157,15 @@ def test_every_metric_keeps_all_its_numbers(tmp_path):
 
 def test_no_total_goes_back_while_another_process_counts(tmp_path):
     with subprocess.Popen([sys.executable, "-c", COUNTS, str(tmp_path)], stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"counts\n"
-        last = 0
-        for _ in range(3000):
-            now = read_totals(tmp_path)[metrics.CAPTURED, ("e", "v")][0]
-            assert now >= last
-            last = now
-        process.kill()
+        try:
+            assert process.stdout.readline() == b"counts\n"
+            last = 0
+            for _ in range(3000):
+                now = read_totals(tmp_path)[metrics.CAPTURED, ("e", "v")][0]
+                assert now >= last
+                last = now
+        finally:
+            process.kill()
         process.wait()
         assert read_totals(tmp_path)[metrics.CAPTURED, ("e", "v")][0] >= last
 
