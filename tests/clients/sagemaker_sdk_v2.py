@@ -1,0 +1,66 @@
+"""Deploy, predict, update, register, approve, deploy the package, delete: SageMaker Python SDK v2.
+
+Usage: sagemaker_sdk_v2.py MODEL.tar.gz
+"""
+
+import sys
+import time
+
+import boto3
+import sagemaker
+from sagemaker import ModelPackage
+from sagemaker.deserializers import JSONDeserializer
+from sagemaker.model import Model
+from sagemaker.predictor import Predictor
+from sagemaker.serializers import JSONSerializer
+
+ROLE = "arn:aws:iam::123456789012:role/any"
+JSON = {"serializer": JSONSerializer(), "deserializer": JSONDeserializer()}
+ROWS = {"instances": [[1.0, 2.0, 3.0]]}
+
+session = sagemaker.Session()
+client = boto3.client("sagemaker")
+
+
+def settled(name):
+    """Wait until an endpoint has come to rest; the SDK itself would look every 30 seconds."""
+    for _ in range(100):
+        found = client.describe_endpoint(EndpointName=name)
+        if found["EndpointStatus"] not in ("Creating", "Updating"):
+            return found
+        time.sleep(0.1)
+    raise SystemExit(f"{name} does not come to rest")
+
+
+data = session.upload_data(sys.argv[1], key_prefix="models")
+model = Model(
+    image_uri="123456789012.dkr.ecr.us-east-1.amazonaws.com/any:1",
+    model_data=data,
+    role=ROLE,
+    sagemaker_session=session,
+    predictor_cls=Predictor,
+)
+predictor = model.deploy(1, "ml.m5.large", endpoint_name="sdk", wait=False, **JSON)
+assert settled("sdk")["EndpointStatus"] == "InService"
+assert predictor.predict(ROWS)["predictions"] == [1]
+predictor.update_endpoint(initial_instance_count=2, instance_type="ml.m5.large", wait=False)
+assert settled("sdk")["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+
+package = model.register(
+    content_types=["application/json"],
+    response_types=["application/json"],
+    inference_instances=["ml.m5.large"],
+    transform_instances=["ml.m5.large"],
+    model_package_group_name="group",
+    approval_status="PendingManualApproval",
+)
+arn = package.model_package_arn
+client.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+again = ModelPackage(role=ROLE, model_package_arn=arn, sagemaker_session=session, predictor_cls=Predictor)
+other = again.deploy(1, "ml.m5.large", endpoint_name="package", wait=False, **JSON)
+assert settled("package")["EndpointStatus"] == "InService"
+assert other.predict(ROWS)["predictions"] == [1]
+
+predictor.delete_model()
+predictor.delete_endpoint(delete_endpoint_config=True)
+print("all of it")

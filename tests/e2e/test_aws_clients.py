@@ -1,0 +1,86 @@
+"""Unmodified programs of other AWS clients, each with its client in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from fakes.archives import onnx_archive
+from fakes.platform import Platform
+
+pytestmark = [pytest.mark.processes, pytest.mark.clients, pytest.mark.timeout(600)]
+PROGRAMS = Path(__file__).parents[1] / "clients"
+INSTALL_S = 300
+RUN_S = 180
+
+
+@pytest.fixture
+def platform(tmp_path):
+    with Platform(tmp_path / "home", workers=1) as running:
+        yield running
+
+
+@pytest.fixture
+def archive(tmp_path):
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(onnx_archive(tmp_path, winner=1))
+    return path
+
+
+@pytest.fixture
+def environment(platform, tmp_path):
+    """Return what `sdk-config` gives a program that is to speak to the platform."""
+    told = subprocess.run(
+        [sys.executable, "-m", "modelport.cli", "sdk-config", "--to", tmp_path / "sdk.yaml", "-o", "json"],
+        env={**os.environ, "MODELPORT_URL": platform.control_url},
+        check=True,
+        capture_output=True,
+    ).stdout
+    quiet = {"SAGEMAKER_SUPPRESS_V2_WARNING": "1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_PAGER": ""}
+    return {**os.environ, **json.loads(told), **quiet}
+
+
+def install(folder: Path, requirement: str) -> Path:
+    """Install a package from PyPI in an environment of its own; return its folder of programs."""
+    venv.create(folder, with_pip=True)
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", requirement]
+    done = subprocess.run(pip, check=False, capture_output=True, text=True, timeout=INSTALL_S)
+    if done.returncode:
+        pytest.skip(f"{requirement} cannot be installed here: {done.stderr.strip()[-300:]}")
+    return folder / "bin"
+
+
+def run(command, environment, folder):
+    done = subprocess.run(
+        command, env=environment, cwd=folder, check=False, capture_output=True, text=True, timeout=RUN_S
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("all of it")
+
+
+def test_the_sagemaker_sdk(environment, archive, tmp_path):
+    programs = install(tmp_path / "sdk", "sagemaker<3")
+    run([programs / "python", PROGRAMS / "sagemaker_sdk_v2.py", archive], environment, tmp_path)
+
+
+def test_the_aws_cli(environment, archive, tmp_path):
+    programs = install(tmp_path / "cli", "awscli")
+    run(["bash", PROGRAMS / "aws_cli.sh", programs / "aws", archive], environment, tmp_path)
+
+
+@pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="there is no Node.js here")
+def test_the_javascript_sdk(environment, archive, tmp_path, platform):
+    folder = tmp_path / "javascript"
+    shutil.copytree(PROGRAMS / "javascript", folder)
+    npm = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
+    done = subprocess.run(npm, cwd=folder, check=False, capture_output=True, text=True, timeout=INSTALL_S)
+    if done.returncode:
+        pytest.skip(f"the SDK cannot be installed here: {done.stderr.strip()[-300:]}")
+    run(["node", "story.js", platform.control_url, archive], environment, folder)
