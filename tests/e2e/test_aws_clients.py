@@ -65,9 +65,16 @@ def run(command, environment, folder):
     assert done.stdout.rstrip().endswith("all of it")
 
 
-def test_the_sagemaker_sdk(environment, archive, tmp_path):
-    programs = install(tmp_path / "sdk", "sagemaker<3")
-    run([programs / "python", PROGRAMS / "sagemaker_sdk_v2.py", archive], environment, tmp_path)
+@pytest.mark.parametrize(
+    ("program", "requirement"),
+    [
+        ("sagemaker_sdk_v2.py", "sagemaker<3"),
+        ("sagemaker_sdk_v3.py", "sagemaker-core>=2.20,<3"),  # where version 3 keeps its resources
+    ],
+)
+def test_the_sagemaker_sdk(program, requirement, environment, archive, tmp_path):
+    programs = install(tmp_path / "sdk", requirement)
+    run([programs / "python", PROGRAMS / program, archive], environment, tmp_path)
 
 
 def test_the_aws_cli(environment, archive, tmp_path):
