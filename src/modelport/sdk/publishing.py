@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelport.domain.errors import InvalidInput
+from modelport.domain.errors import InvalidInput, NotFound
 from modelport.domain.names import check_name
 
 if TYPE_CHECKING:
@@ -70,10 +70,19 @@ def publish(client: Client, bundle: Bundle, name: str, **about: Any) -> ModelVer
 
 
 def fetch(client: Client, version: ModelVersion) -> Bundle:
-    """Download a version's bundle; each file is checked against its digest."""
+    """Download a version's bundle; each file is checked against its digest.
+
+    Raises:
+        NotFound: The version has no bundle: an AWS client registered an archive.
+    """
     from modelport.sdk.bundle import restore
     from modelport.wire.manifest import decode_manifest
 
+    if not version.digest:
+        raise NotFound(
+            f"{version.name} points at an archive and carries no proof to replay",
+            hint="register the model itself: modelport register PATH --name NAME",
+        )
     manifest = client.download(version.digest)
     files = {name: client.download(digest) for name, digest in decode_manifest(manifest).files.items()}
     return restore(manifest, files)

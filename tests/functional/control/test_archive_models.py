@@ -10,10 +10,14 @@ from fakes.house import ME, House, model_of
 from modelport.control.services.tags import Tags
 from modelport.domain.endpoint import EndpointConfigSpec, EndpointSpec, EndpointStatus, ProductionVariant
 from modelport.domain.errors import Conflict, InvalidInput, NotFound
+from modelport.domain.job import DataSource, S3DataSource, TransformInput, TransformOutput, TransformSpec
 from modelport.domain.registry import ApprovalStatus, ContainerDefinition, ModelSpec, PackageSpec
 from modelport.domain.resource import Kind, Tag
 
 URL = "s3://models/one.tar.gz"
+SCORING = TransformSpec(
+    "scoring", "one", TransformInput(DataSource(S3DataSource("in.csv"))), TransformOutput("out.csv")
+)
 
 
 def archive(name: str, url: str = URL) -> ModelSpec:
@@ -152,3 +156,14 @@ def test_tags_given_while_a_wish_comes_true_stay(house: House) -> None:
     house.endpoint_reconciler.step()
     Tags(house.records).add(Kind.ENDPOINT, "air", [Tag("team", "ml")], principal=ME)
     assert house.settle("air").spec.tags == (Tag("team", "ml"),)
+
+
+def test_a_job_needs_to_know_what_an_archive_holds(house: House) -> None:
+    house.endpoints.create_model(archive("one"), principal=ME)
+    with pytest.raises(Conflict, match="archive of model 'one'"):
+        house.jobs.create_transform(SCORING, principal=ME)
+    house.endpoints.create_config(config("first", "one"), principal=ME)
+    house.endpoints.create(EndpointSpec("air", "first"), principal=ME)
+    house.run()
+    job = house.jobs.create_transform(SCORING, principal=ME)
+    assert job.spec.model_name == "one"

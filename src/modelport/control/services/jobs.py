@@ -260,11 +260,22 @@ def check_captured(tx: Transaction, endpoint: Endpoint, captures: Path) -> None:
 def _find_model(tx: Transaction, name: str) -> Model:
     model: Model | None = None if set(name) & {":", "@"} else tx.find(Kind.MODEL, name)
     if model is None:
-        return find_or_create_model(tx, resolve(tx, parse_version(name)))
-    package: ModelPackage | None = tx.find(Kind.MODEL_PACKAGE, model.modelport.model_version)
-    if package is None:
-        raise NotFound(f"model {name!r} points at {model.modelport.model_version}, which was deleted")
-    check_approved(package)
+        return _known(find_or_create_model(tx, resolve(tx, parse_version(name))))
+    if model.spec.primary_container.model_package_name is not None:
+        package: ModelPackage | None = tx.find(Kind.MODEL_PACKAGE, model.modelport.model_version)
+        if package is None:
+            raise NotFound(f"model {name!r} points at {model.modelport.model_version}, which was deleted")
+        check_approved(package)
+    return _known(model)
+
+
+def _known(model: Model) -> Model:
+    """Return a Model whose archive, where it has one, was looked into."""
+    if not model.modelport.digest:
+        raise Conflict(
+            f"nobody knows yet what the archive of model {model.name!r} holds",
+            hint="an endpoint looks into it: deploy the model once, then score with it",
+        )
     return model
 
 
