@@ -19,6 +19,8 @@ from fastapi.routing import APIRoute
 
 from modelport.access.scopes import GRANTABLE, Scope
 from modelport.api import operation
+from modelport.api.aws.calls import Service
+from modelport.api.aws.cloudwatch import CLOUDWATCH
 from modelport.api.aws.query import QUERY_SERVICES
 from modelport.api.aws.s3.app import OPERATIONS
 from modelport.api.aws.sagemaker.service import SAGEMAKER
@@ -185,15 +187,21 @@ def aws_page() -> str:
         "| operation | does | scope |",
         "|---|---|---|",
     ]
-    lines += [
-        f"| `{name}` | {_summary(does)} | `{scope.value}` |"
-        for name, (scope, does) in SAGEMAKER.operations.items()
-    ]
+    lines += _operations(SAGEMAKER)
     lines += [
         "",
         "Members that AWS gives a meaning and modelport does not yet are refused by name where ignoring them",
         "would change what an endpoint does (`AsyncInferenceConfig`, `ExplainerConfig`, `DeploymentConfig`,",
         "several `Containers`); all others are kept and described.",
+        "",
+        "## CloudWatch",
+        "",
+        "| operation | does | scope |",
+        "|---|---|---|",
+        *_operations(CLOUDWATCH),
+        "",
+        "`AWS/SageMaker` has `Invocations`, `Invocation4XXErrors`, `Invocation5XXErrors` and `ModelLatency`",
+        "(microseconds) by `EndpointName` and `VariantName`, a few seconds after the requests, for 15 days.",
         "",
         "## SageMaker Runtime",
         "",
@@ -222,6 +230,13 @@ def aws_page() -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _operations(service: Service) -> list[str]:
+    return [
+        f"| `{name}` | {_summary(does)} | `{scope.value}` |"
+        for name, (scope, does) in service.operations.items()
+    ]
 
 
 def _summary(does: Any) -> str:

@@ -31,8 +31,12 @@ OFFERED = {
         *("UpdateModelPackage", "DeleteModelPackage", "BatchDescribeModelPackage"),
         *("AddTags", "ListTags", "DeleteTags"),
     ),
+    "monitoring": ("PutMetricData", "GetMetricStatistics", "GetMetricData", "ListMetrics"),
 }
-"""Per service, in the spelling of botocore: the operations that a table describes."""
+"""Per service, as credential scopes name it: the operations that a table describes."""
+
+MODELS = {"monitoring": "cloudwatch"}
+"""Services that botocore calls otherwise."""
 
 KEPT = (
     "type",
@@ -80,7 +84,11 @@ def main() -> int:
 
 def make_table(service: str) -> dict[str, Any]:
     """Return the table of a service, from the installed botocore."""
-    model = get_session().get_component("data_loader").load_service_model(service, "service-2")
+    model = (
+        get_session()
+        .get_component("data_loader")
+        .load_service_model(MODELS.get(service, service), "service-2")
+    )
     operations = {name: _operation(model["operations"][name]) for name in sorted(OFFERED[service])}
     shapes: dict[str, Any] = {}
     pending = [name for operation in operations.values() for name in operation.values()]

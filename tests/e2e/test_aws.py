@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
@@ -81,6 +82,24 @@ def ask(runtime, endpoint, **more):
     return reply["InvokedProductionVariant"], json.loads(reply["Body"].read())["predictions"][0]
 
 
+def invocations(cloudwatch, endpoint, variant):
+    """Return how many requests CloudWatch says a variant got in the last hour."""
+    now = datetime.now(UTC)
+    points = cloudwatch.get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Dimensions=[
+            {"Name": "EndpointName", "Value": endpoint},
+            {"Name": "VariantName", "Value": variant},
+        ],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return sum(point["Sum"] for point in points)
+
+
 def settled(sagemaker, endpoint):
     def look():
         found = sagemaker.describe_endpoint(EndpointName=endpoint)
@@ -99,6 +118,14 @@ def test_two_variants_are_compared_updated_and_cleaned_up(sagemaker, runtime, ar
     assert ask(runtime, "ab", TargetVariant="B") == ("B", 1)
     direct = aws.client("sagemaker-runtime", platform.inference_url)
     assert ask(direct, "ab", TargetVariant="A") == ("A", 0), "the inference port takes the same client"
+
+    cloudwatch = aws.client("cloudwatch", platform.control_url)
+    asked = {"A": answers["A", 0] + 1, "B": answers["B", 1] + 1}
+    wait_for(
+        lambda: {variant: invocations(cloudwatch, "ab", variant) for variant in asked} == asked,
+        30.0,
+        what="the count of requests",
+    )
 
     sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="ab",

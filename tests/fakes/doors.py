@@ -22,6 +22,7 @@ from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.status import Status
@@ -76,6 +77,7 @@ class Doors:
             jobs=Jobs(self.records, folder=layout.jobs, captures=layout.captures, wake=wake),
             labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
             objects=ObjectStore(self.records, self.artifacts),
+            metrics_over_time=MetricStore(self.records),
             tags=Tags(self.records),
             events=Events(self.records),
             status=Status(

@@ -13,6 +13,7 @@ from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.status import Status
@@ -32,6 +33,7 @@ class Platform:
         jobs: Batch and monitoring jobs.
         labels: Labels that come in.
         objects: The object store that S3 clients see.
+        metrics_over_time: Series of samples.
         tags: Tags of all resources.
         events: History.
         status: The platform as it is now.
@@ -47,6 +49,7 @@ class Platform:
     jobs: Jobs
     labels: Labels
     objects: ObjectStore
+    metrics_over_time: MetricStore
     tags: Tags
     events: Events
     status: Status

@@ -62,6 +62,7 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         jobs=services.jobs,
         labels=services.labels,
         objects=services.objects,
+        metrics_over_time=services.metrics,
         tags=services.tags,
         events=services.events,
         status=services.status,

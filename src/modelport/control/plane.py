@@ -17,11 +17,13 @@ from modelport.control.loop import Loop
 from modelport.control.ownership import Ownership
 from modelport.control.retention import Retention
 from modelport.control.routes import RouteFiles
+from modelport.control.sampler import Sampler
 from modelport.control.services import objects, registry
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.status import Status
@@ -29,6 +31,7 @@ from modelport.control.services.tags import Tags
 from modelport.domain.clock import Clock
 from modelport.settings import Settings
 from modelport.stores.records.records import Records, sqlite_url
+from modelport.telemetry.slots import read_totals
 
 HANGING_S = 30.0
 
@@ -46,6 +49,7 @@ class Services:
     jobs: Jobs
     labels: Labels
     objects: ObjectStore
+    metrics: MetricStore
     tags: Tags
     events: Events
     status: Status
@@ -111,13 +115,15 @@ class ControlPlane:
             label_age_days=settings.capture_max_age_days,
             clock=clock,
         )
-        self.loop = Loop((self._endpoints, jobs, sweeper), clock=clock, wake=wake)
+        sampler = Sampler(self.records, layout.metrics, read_totals, clock)
+        self.loop = Loop((self._endpoints, jobs, sweeper, sampler), clock=clock, wake=wake)
         self.services = Services(
             registry=Registry(self.records, artifacts),
             endpoints=Endpoints(self.records, wake.set),
             jobs=Jobs(self.records, folder=layout.jobs, captures=layout.captures, wake=wake.set),
             labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
             objects=store,
+            metrics=MetricStore(self.records),
             tags=Tags(self.records),
             events=Events(self.records),
             status=Status(

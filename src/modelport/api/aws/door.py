@@ -29,7 +29,8 @@ UNKNOWN_OPERATION = "UnknownOperationException"
 RUNTIME_PATH = "/endpoints/"
 S3_SERVICE = "s3"
 FORM = "application/x-www-form-urlencoded"
-JSON = b"application/x-amz-json-1.1"
+JSON = b"application/x-amz-json-%b"
+QUERY_MODE = "x-amzn-query-mode"
 XML = b"text/xml"
 _log = structlog.get_logger("modelport.aws")
 
@@ -79,22 +80,24 @@ class AwsDoor:
         request_id = str(uuid.uuid4())
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         in_xml = FORM in headers.get("content-type", "")
+        kind = XML if in_xml else JSON % b"1.1"
+        status, told = 200, {}
         try:
             principal = self._authenticate()
             body = await _read_body(receive, self._platform.settings.body_bytes_max)
             if credential.service in QUERY_SERVICES:
-                status, reply = 200, answer_query(credential.service, read_form(body), principal, request_id)
+                reply = answer_query(credential.service, read_form(body), principal, request_id)
             else:
                 service = self._service(credential.service)
-                status, reply = (
-                    200,
-                    await run_in_threadpool(self._perform, service, headers, body, credential, principal),
-                )
+                kind = JSON % load_table(service.name).json_version.encode("ascii")
+                reply = await run_in_threadpool(self._perform, service, headers, body, credential, principal)
         except AwsError as error:
             status = error.status
-            told = {"__type": error.code, "message": error.message}
-            reply = query_error(error, request_id) if in_xml else msgspec.json.encode(told)
-        await _send_reply(send, status, XML if in_xml else JSON, reply, request_id)
+            document = {"__type": error.code, "message": error.message}
+            reply = query_error(error, request_id) if in_xml else msgspec.json.encode(document)
+            if QUERY_MODE in headers:  # its clients know errors by the codes of the query protocol
+                told = {b"x-amzn-query-error": f"{error.code};Sender".encode("ascii", "replace")}
+        await _send_reply(send, status, {b"content-type": kind, **told}, reply, request_id)
 
     def _service(self, name: str) -> Service:
         service = self._services.get(name)
@@ -179,11 +182,13 @@ async def _read_body(receive: Receive, bytes_max: int) -> bytes:
     return b"".join(parts)
 
 
-async def _send_reply(send: Send, status: int, kind: bytes, body: bytes, request_id: str) -> None:
-    headers = [
-        (b"content-type", kind),
-        (b"content-length", str(len(body)).encode("ascii")),
-        (b"x-amzn-requestid", request_id.encode("ascii")),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+async def _send_reply(
+    send: Send, status: int, headers: Mapping[bytes, bytes], body: bytes, request_id: str
+) -> None:
+    every = {
+        **headers,
+        b"content-length": str(len(body)).encode("ascii"),
+        b"x-amzn-requestid": request_id.encode("ascii"),
+    }
+    await send({"type": "http.response.start", "status": status, "headers": list(every.items())})
     await send({"type": "http.response.body", "body": body})

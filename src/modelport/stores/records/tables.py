@@ -94,3 +94,26 @@ parts = Table(
     Column("etag", String(80), nullable=False),
     Column("modified_at", String(40), nullable=False),
 )
+
+metric_series = Table(
+    "metric_series",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # of what names it
+    Column("namespace", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("dimensions", Text, nullable=False),
+    Column("seen_count", Float, nullable=False),  # of the counter it is made of, when it was read last
+    Column("seen_total", Float, nullable=False),
+)
+
+metric_samples = Table(
+    "metric_samples",
+    metadata,
+    Column("series", String(64), primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),  # its start, seconds since 1970
+    Column("count", Float, nullable=False),
+    Column("total", Float, nullable=False),
+    Column("least", Float, nullable=False),
+    Column("most", Float, nullable=False),
+)
+Index("metric_samples_age", metric_samples.c.minute)

@@ -6,6 +6,7 @@ from pathlib import Path
 import botocore
 import pytest
 
+from modelport.api.aws.cloudwatch import CLOUDWATCH
 from modelport.api.aws.sagemaker.service import SAGEMAKER
 from modelport.api.aws.shapes import load_table
 
@@ -22,14 +23,16 @@ def test_a_table_is_what_the_tool_makes(service):
     assert committed == aws_tables.write_table(aws_tables.make_table(service)), "run tools/aws_tables.py"
 
 
-def test_what_a_table_describes_still_is_in_the_installed_botocore():
-    made, table = aws_tables.make_table("sagemaker"), load_table("sagemaker")
+@pytest.mark.parametrize("service", sorted(aws_tables.OFFERED))
+def test_what_a_table_describes_still_is_in_the_installed_botocore(service):
+    made, table = aws_tables.make_table(service), load_table(service)
     assert set(table.operations) <= set(made["operations"])
     assert set(table.shapes) <= set(made["shapes"])
 
 
-def test_every_operation_of_the_table_is_offered():
-    assert set(SAGEMAKER.operations) == set(load_table("sagemaker").operations)
+@pytest.mark.parametrize("service", [SAGEMAKER, CLOUDWATCH], ids=lambda service: service.name)
+def test_every_operation_of_a_table_is_offered(service):
+    assert set(service.operations) == set(load_table(service.name).operations)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""Counts what the data plane did into metrics by minutes, under the names SageMaker gives them.
+
+Source: "Amazon SageMaker metrics in Amazon CloudWatch": Invocations, Invocation4XXErrors and
+Invocation5XXErrors are observed once for each request (an average is a rate), ModelLatency in microseconds.
+
+What was read last is kept beside the samples, in the same transaction: no request is counted twice or never,
+whoever dies in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from modelport.domain.clock import Clock
+from modelport.domain.metrics import MINUTE_S, Reading, SeriesKey
+from modelport.stores.records.metrics import MetricIndex
+from modelport.stores.records.records import Records
+from modelport.telemetry import metrics
+from modelport.telemetry.slots import Totals
+
+NAMESPACE = "AWS/SageMaker"
+PERIOD_S = 5.0
+KEPT = timedelta(days=15)
+MICROSECONDS = 1_000_000
+
+
+class Sampler:
+    """Reads the counters of all workers now and then.
+
+    Args:
+        records: Where metrics are kept.
+        folder: `run/metrics`.
+        read_totals: Returns the sum of all slots of the folder.
+        clock: Time.
+    """
+
+    def __init__(
+        self, records: Records, folder: Path, read_totals: Callable[[Path], Totals], clock: Clock
+    ) -> None:
+        self._records = records
+        self._folder = folder
+        self._read_totals = read_totals
+        self._clock = clock
+        self._due = clock.monotonic()
+        self._last: dict[SeriesKey, Reading] = {}
+
+    def step(self) -> float:
+        """Count when it is time; return the seconds until it is."""
+        left = self._due - self._clock.monotonic()
+        if left > 0:
+            return left
+        self._due = self._clock.monotonic() + PERIOD_S
+        readings = read_endpoints(self._read_totals(self._folder))
+        news = {key: reading for key, reading in readings.items() if self._last.get(key) != reading}
+        if news:  # a quiet platform writes nothing
+            now = self._clock.now()
+            minute = int(now.timestamp()) - int(now.timestamp()) % MINUTE_S
+            with self._records.transaction() as tx:
+                index = MetricIndex(tx)
+                index.follow(minute, news)
+                index.prune(minute - int(KEPT.total_seconds()))
+            self._last = readings
+        return PERIOD_S
+
+
+def read_endpoints(totals: Totals) -> dict[SeriesKey, Reading]:
+    """Return SageMaker's metrics of all variants of all endpoints."""
+    requests: dict[tuple[str, str], dict[str, float]] = {}
+    latency: dict[tuple[str, str], tuple[float, float]] = {}
+    for (name, labels), values in totals.items():
+        if name == metrics.REQUESTS:
+            endpoint, variant, _, _, code = labels
+            by_class = requests.setdefault((endpoint, variant), {})
+            by_class[code[:1]] = by_class.get(code[:1], 0.0) + values[0]
+        elif name == metrics.INFERENCE_DURATION:
+            endpoint, variant, _ = labels
+            count, total = latency.get((endpoint, variant), (0.0, 0.0))
+            spent = values[-1] / metrics.NANOSECONDS * MICROSECONDS
+            latency[endpoint, variant] = (count + sum(values[:-1]), total + spent)
+    found: dict[SeriesKey, Reading] = {}
+    for of, by_class in requests.items():
+        asked = sum(by_class.values())
+        found[_key("Invocations", of)] = Reading(asked, asked, 1.0, 1.0)
+        for errors in "45":
+            failed = by_class.get(errors, 0.0)
+            found[_key(f"Invocation{errors}XXErrors", of)] = Reading(asked, failed, 0.0, 1.0)
+    for of, (count, total) in latency.items():
+        found[_key("ModelLatency", of)] = Reading(count, total, 0.0, 0.0)
+    return found
+
+
+def _key(name: str, of: tuple[str, str]) -> SeriesKey:
+    endpoint, variant = of
+    return SeriesKey(NAMESPACE, name, (("EndpointName", endpoint), ("VariantName", variant)))
