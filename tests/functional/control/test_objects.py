@@ -1,18 +1,14 @@
-"""The object store against a plain dict: what is listed, in which order, a page at a time."""
+"""Objects in a home: what is damaged on its way changes nothing, and what is needed is not swept."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from fakes.house import House
 from modelport.control.services.objects import ObjectStore
 from modelport.domain.objects import BadDigest, NoSuchBucket
-
-KEYS = st.text(st.sampled_from("ab/é😀\U0010ffff\x01"), min_size=1, max_size=5)
 
 
 @pytest.fixture
@@ -26,42 +22,6 @@ def store(house: House) -> ObjectStore:
     store = ObjectStore(house.records, house.artifacts)
     store.create_bucket("bucket")
     return store
-
-
-def listed(store: ObjectStore, **how):
-    """Return everything a list gives, page by page: objects' keys and cut keys, in their order."""
-    found, after = [], ""
-    while True:
-        page = store.list_objects("bucket", after=after, **how)
-        found += sorted([*(item.key for item in page.objects), *page.prefixes], key=lambda key: key.encode())
-        if page.next_after is None:
-            return found
-        after = page.next_after
-
-
-def expected(keys, prefix, delimiter):
-    found = set()
-    for key in keys:
-        if key.startswith(prefix):
-            at = key.find(delimiter, len(prefix)) if delimiter else -1
-            found.add(key if at < 0 else key[: at + len(delimiter)])
-    return sorted(found, key=lambda key: key.encode())
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    keys=st.sets(KEYS, max_size=12),
-    prefix=st.text(st.sampled_from("ab/"), max_size=2),
-    delimiter=st.sampled_from(["", "/", "b", "//"]),
-    limit=st.integers(1, 4),
-)
-def test_lists_are_what_a_dict_would_give(store, keys, prefix, delimiter, limit):
-    for item in store.list_objects("bucket").objects:
-        store.delete("bucket", [item.key])
-    for key in keys:
-        store.put("bucket", key, [key.encode()])
-    wanted = expected(keys, prefix, delimiter)
-    assert listed(store, prefix=prefix, delimiter=delimiter, limit=limit) == wanted
 
 
 def test_bytes_that_are_not_those_that_were_sent_leave_the_old_object(store):

@@ -259,7 +259,7 @@ class ObjectStore:
         with self._records.reading() as tx:
             _bucket(tx, bucket)
             index = ObjectIndex(tx)
-            is_cut = bool(delimiter) and after.endswith(delimiter)
+            is_cut = after != "" and _cut(after, prefix, delimiter) == after
             found = index.scan(bucket, prefix=prefix, after=_behind(after) if is_cut else _bytes(after))
             while (item := next(found, None)) is not None:
                 if len(shown) + len(cuts) >= limit:
