@@ -65,16 +65,17 @@ class AwsDoor:
         """Serve one connection of ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif scope["path"].startswith(RUNTIME_PATH):
+            return
+        credential = find_credential(scope["headers"], scope.get("query_string", b""))
+        of_s3 = credential is not None and credential.service == S3_SERVICE
+        if of_s3 and self._platform.tokens is None:
+            await self._s3(scope, receive, send)
+        elif scope["path"].startswith(RUNTIME_PATH) and not of_s3:
             await self._runtime(scope, receive, send)
+        elif credential is None:
+            await self._app(scope, receive, send)
         else:
-            credential = find_credential(scope["headers"], scope.get("query_string", b""))
-            if credential is None:
-                await self._app(scope, receive, send)
-            elif credential.service == S3_SERVICE and self._platform.tokens is None:
-                await self._s3(scope, receive, send)
-            else:
-                await self._answer(credential, scope, receive, send)
+            await self._answer(credential, scope, receive, send)
 
     async def _answer(self, credential: Credential, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = str(uuid.uuid4())

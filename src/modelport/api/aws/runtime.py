@@ -14,9 +14,12 @@ import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
 HOP_BY_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+    {
+        *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding"),
+        *(b"upgrade", b"expect"),
+    }
 )
-"""Headers of one connection. Source: RFC 9110 7.6.1."""
+"""Headers of one connection (RFC 9110 7.6.1), and Expect, which was answered here."""
 CONNECTIONS_MAX = 256
 
 

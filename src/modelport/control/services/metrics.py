@@ -57,9 +57,10 @@ class MetricStore:
         """
         if start >= end:
             raise InvalidInput("the start must lie before the end")
-        if (end - start) / max(period_s, 1) > POINTS_MAX:
+        points = (end - start) / max(period_s, 1)
+        if points > POINTS_MAX:
             raise InvalidInput(
-                f"{(end - start) / period_s:.0f} datapoints are asked for, expected at most {POINTS_MAX}",
+                f"{points:.0f} datapoints are asked for, expected at most {POINTS_MAX}",
                 hint="ask for a longer period or a shorter time",
             )
         first = int(start) - int(start) % max(period_s, 1)

@@ -247,6 +247,12 @@ def test_presigned_urls(bucket, url, version):
     assert (answer.content, answer.headers["content-type"]) == (b"by link", "text/x")
 
 
+def test_a_bucket_may_be_called_as_a_path_of_the_runtime_is(s3):
+    s3.create_bucket(Bucket="endpoints", CreateBucketConfiguration={"LocationConstraint": aws.REGION})
+    s3.put_object(Bucket="endpoints", Key="e/invocations", Body=b"x")
+    assert s3.get_object(Bucket="endpoints", Key="e/invocations")["Body"].read() == b"x"
+
+
 def test_many_deletes(bucket):
     for number in range(3):
         bucket.put_object(Bucket=BUCKET, Key=f"k{number}", Body=b"")
