@@ -220,7 +220,7 @@ def aws_page() -> str:
     lines += [
         "",
         "Path style, or `BUCKET.localhost`. Presigned URLs; `aws-chunked` bodies; `Content-MD5` and the",
-        "checksums crc32, sha1 and sha256 are verified, others kept and told.",
+        "checksums crc32, crc32c, crc64nvme, sha1 and sha256 are verified.",
         "",
         "## STS and IAM",
         "",

@@ -59,6 +59,22 @@ def test_lists_are_what_a_dict_would_give(store, keys, prefix, delimiter, limit)
     assert listed(store, prefix=prefix, delimiter=delimiter, limit=limit) == wanted
 
 
+@pytest.mark.parametrize("limit", [1, 2, 7, 1_000])
+def test_folders_of_many_objects_are_shown_once_each(store, limit):
+    keys = {
+        f"{folder:02}/{number:03}"
+        for folder, many in enumerate((1, 15, 16, 17, 70))
+        for number in range(many)
+    }
+    keys |= {"02", "03!", "zz"}
+    for key in keys:
+        store.put("bucket", key, [b""])
+    for prefix in ("", "04/", "04/00"):
+        for delimiter in ("/", "", "00"):
+            wanted = expected(keys, prefix, delimiter)
+            assert listed(store, prefix=prefix, delimiter=delimiter, limit=limit) == wanted
+
+
 def test_an_object_is_put_replaced_copied_and_deleted(store):
     store.put("bucket", "k", [b"a", b"b"], headers={"x-amz-meta-é": "ü"}, tags={"t": "1"})
     store.put("bucket", "k", [b"new"], headers={"content-type": "x"}, tags={"t": "2"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,33 @@ def test_what_objects_and_parts_are_made_of_is_not_swept(house, store):
     store.abort_upload(upload.upload_id)
     house.retention.sweep()
     assert not house.artifacts.has(part.digest)
+
+
+class SweptBetween:
+    """Artifacts of a house that sweeps itself between the bytes of an object and its index."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.path = house.artifacts.path
+
+    def put(self, chunks):
+        digest = self._house.artifacts.put(chunks)
+        self._house.retention.sweep()
+        return digest
+
+
+def test_a_sweep_leaves_bytes_whose_object_is_still_on_its_way(house):
+    house.clock.time = datetime.now(UTC)  # files have the time of the machine
+    waste = house.artifacts.put([b"again"])
+    os.utime(house.artifacts.path(waste), (0, 0))
+    store = ObjectStore(house.records, SweptBetween(house))
+    store.create_bucket("bucket")
+    item = store.put("bucket", "k", [b"again"])
+    upload = store.begin_upload("bucket", "parts", headers={}).upload_id
+    part = store.put_part(upload, 1, [b"part"])
+    joined = store.complete_upload(upload, [(1, part.etag)])
+    assert store.path(item).read_bytes() == b"again"
+    assert store.path(joined).read_bytes() == b"part"
 
 
 def test_a_bucket_that_is_gone_takes_nothing(store):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -41,12 +41,17 @@ from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
 
 CHUNK_BYTES = 1 << 20
+PASSED_MAX = 16
+"""Keys of one cut key that are read past; more of them are jumped over, which costs a query."""
+
+Condition = Callable[[StoredObject | None], None]
+"""Is shown the object that is there, None when there is none, and raises when a write must not happen."""
 
 
 class Artifacts(Protocol):
     """What the object store needs of the artifact store."""
 
-    def put(self, chunks: Iterable[bytes], *, bytes_max: int | None = None) -> str:
+    def put(self, chunks: Iterable[bytes]) -> str:
         """Store bytes and return their SHA-256."""
         ...
 
@@ -124,7 +129,7 @@ class ObjectStore:
         headers: dict[str, str] | None = None,
         tags: dict[str, str] | None = None,
         md5: str | None = None,
-        bytes_max: int | None = None,
+        only_if: Condition | None = None,
     ) -> StoredObject:
         """Store an object, in the place of the one there.
 
@@ -135,20 +140,22 @@ class ObjectStore:
             headers: What its replies are to carry, names in lower case.
             tags: Tag to value.
             md5: In hex, as the sender computed it; None when it did not.
-            bytes_max: Largest accepted size; None: no limit.
+            only_if: Asked before the bytes are stored, and again within the transaction that puts it there.
 
         Raises:
             NoSuchBucket: There is no such bucket.
             KeyTooLong: The key is too long.
             BadDigest: The MD5 is another one; nothing is kept.
-            PayloadTooLarge: There are more bytes than allowed; nothing is kept.
         """
         check_key(key)
-        self.bucket(bucket)
-        digest, size, etag = self._store(chunks, md5, bytes_max)
+        with self._records.reading() as tx:
+            _bucket(tx, bucket)
+            _check(tx, bucket, key, only_if)
+        digest, size, etag = self._store(chunks, md5)
         crash_point("object.before_index")
         with self._records.transaction() as tx:
             _bucket(tx, bucket)
+            _check(tx, bucket, key, only_if)
             item = StoredObject(bucket, key, digest, size, etag, tx.now, headers or {}, tags or {})
             ObjectIndex(tx).put(item)
         return item
@@ -180,8 +187,13 @@ class ObjectStore:
                 f"there is no object s3://{bucket}/{key}", hint="upload it, then try again"
             ) from error
 
-    def delete(self, bucket: str, keys: Sequence[str]) -> None:
+    def delete(self, bucket: str, keys: Sequence[str], *, only_if: Condition | None = None) -> None:
         """Delete objects; those that are not there are nobody's trouble.
+
+        Args:
+            bucket: Which.
+            keys: Theirs.
+            only_if: Asked of each; none is deleted when one must not be.
 
         Raises:
             NoSuchBucket: There is no such bucket.
@@ -189,6 +201,7 @@ class ObjectStore:
         with self._records.transaction() as tx:
             _bucket(tx, bucket)
             for key in keys:
+                _check(tx, bucket, key, only_if)
                 ObjectIndex(tx).remove(bucket, key)
 
     def copy(
@@ -199,6 +212,8 @@ class ObjectStore:
         *,
         headers: dict[str, str] | None = None,
         tags: dict[str, str] | None = None,
+        source_if: Condition | None = None,
+        only_if: Condition | None = None,
     ) -> StoredObject:
         """Store an object's bytes under another name as well.
 
@@ -208,6 +223,8 @@ class ObjectStore:
             key: Its key there.
             headers: Other headers than the source's; None keeps those.
             tags: Other tags; None keeps those.
+            source_if: Asked of the source.
+            only_if: Asked of what lies there.
 
         Raises:
             NoSuchBucket: There is no such bucket.
@@ -216,7 +233,10 @@ class ObjectStore:
         check_key(key)
         with self._records.transaction() as tx:
             found = _object(tx, *source)
+            if source_if is not None:
+                source_if(found)
             _bucket(tx, bucket)
+            _check(tx, bucket, key, only_if)
             item = replace(
                 found,
                 bucket=bucket,
@@ -248,7 +268,7 @@ class ObjectStore:
             prefix: What their keys begin with.
             delimiter: Keys that have it after the prefix are cut behind it and shown once; empty: none is.
             after: Only what comes after this key or cut key.
-            limit: At most so many objects and cut keys, together.
+            limit: At most so many objects and cut keys, together; 0 gives an empty page, the last.
 
         Raises:
             NoSuchBucket: There is no such bucket.
@@ -261,17 +281,23 @@ class ObjectStore:
             index = ObjectIndex(tx)
             is_cut = after != "" and _cut(after, prefix, delimiter) == after
             found = index.scan(bucket, prefix=prefix, after=_behind(after) if is_cut else _bytes(after))
-            while (item := next(found, None)) is not None:
+            passed = 0
+            while limit > 0 and (item := next(found, None)) is not None:
+                cut = _cut(item.key, prefix, delimiter)
+                if cut is not None and cut == last:
+                    passed += 1
+                    if passed == PASSED_MAX:
+                        found = index.scan(bucket, prefix=prefix, after=_behind(cut))
+                    continue
                 if len(shown) + len(cuts) >= limit:
                     return Listing(tuple(shown), tuple(cuts), last)
-                cut = _cut(item.key, prefix, delimiter)
+                passed = 0
                 if cut is None:
                     shown.append(item)
                     last = item.key
                 else:
                     cuts.append(cut)
                     last = cut
-                    found = index.scan(bucket, prefix=prefix, after=_behind(cut))
         return Listing(tuple(shown), tuple(cuts), None)
 
     # ── Multipart uploads ───────────────────────────────────────────────────────────────────────
@@ -298,7 +324,6 @@ class ObjectStore:
         chunks: Iterable[bytes],
         *,
         md5: str | None = None,
-        bytes_max: int | None = None,
     ) -> Part:
         """Store one part; the last one of a number counts.
 
@@ -310,7 +335,7 @@ class ObjectStore:
         if not 1 <= number <= PART_NUMBER_MAX:
             raise InvalidPart(f"part number {number} is not between 1 and {PART_NUMBER_MAX}")
         self.upload(upload_id)
-        digest, size, etag = self._store(chunks, md5, bytes_max)
+        digest, size, etag = self._store(chunks, md5)
         with self._records.transaction() as tx:
             _upload(tx, upload_id)
             part = Part(number, digest, size, etag, tx.now)
@@ -346,12 +371,23 @@ class ObjectStore:
             _upload(tx, upload_id)
             return ObjectIndex(tx).parts_of(upload_id)
 
-    def complete_upload(self, upload_id: str, wanted: Sequence[tuple[int, str]]) -> StoredObject:
+    def complete_upload(
+        self,
+        upload_id: str,
+        wanted: Sequence[tuple[int, str]],
+        *,
+        headers: dict[str, str] | None = None,
+        through: Callable[[Iterator[bytes]], Iterator[bytes]] = iter,
+        only_if: Condition | None = None,
+    ) -> StoredObject:
         """Make the object of its parts.
 
         Args:
             upload_id: Which upload.
             wanted: Number and ETag of each part, numbers ascending.
+            headers: What its replies are to carry besides the upload's own.
+            through: Sees the bytes pass, and raises when they are not what they should be.
+            only_if: Asked of what lies there.
 
         Raises:
             NoSuchUpload: There is no such upload.
@@ -361,27 +397,50 @@ class ObjectStore:
         """
         upload, known = self.upload(upload_id), {part.number: part for part in self.parts(upload_id)}
         chosen = _choose(known, wanted)
+        with self._records.reading() as tx:
+            _check(tx, upload.bucket, upload.key, only_if)
         paths = [self._artifacts.path(part.digest) for part in chosen]
-        digest = self._artifacts.put(chunk for path in paths for chunk in read_chunks(path))
-        joined = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in chosen), usedforsecurity=False)
+        digest = self._artifacts.put(through(chunk for path in paths for chunk in read_chunks(path)))
         size = sum(part.size for part in chosen)
         crash_point("object.before_complete")
         with self._records.transaction() as tx:
             _upload(tx, upload_id)
             _bucket(tx, upload.bucket)
+            _check(tx, upload.bucket, upload.key, only_if)
             item = StoredObject(
                 upload.bucket,
                 upload.key,
                 digest,
                 size,
-                f"{joined.hexdigest()}-{len(chosen)}",
+                _joined_etag([part.etag for part in chosen]),
                 tx.now,
-                upload.headers,
+                upload.headers | (headers or {}),
                 upload.tags,
             )
             index = ObjectIndex(tx)
             index.put(item)
             index.remove_upload(upload_id)
+        return item
+
+    def find_completed(self, bucket: str, key: str, wanted: Sequence[tuple[int, str]]) -> StoredObject:
+        """Return the object that parts were made into, for who asks again because the answer was lost.
+
+        Args:
+            bucket: Where it lies.
+            key: Its key.
+            wanted: Number and ETag of each part.
+
+        Raises:
+            NoSuchUpload: What lies there was not made of these parts.
+        """
+        with self._records.reading() as tx:
+            item = ObjectIndex(tx).find(bucket, key)
+        try:
+            etag = _joined_etag([etag.strip('"') for _, etag in wanted])
+        except ValueError:
+            etag = ""
+        if item is None or item.etag != etag:
+            raise NoSuchUpload("there is no such upload: it may have been aborted, or completed differently")
         return item
 
     def abort_upload(self, upload_id: str) -> None:
@@ -394,7 +453,7 @@ class ObjectStore:
             _upload(tx, upload_id)
             ObjectIndex(tx).remove_upload(upload_id)
 
-    def _store(self, chunks: Iterable[bytes], md5: str | None, bytes_max: int | None) -> tuple[str, int, str]:
+    def _store(self, chunks: Iterable[bytes], md5: str | None) -> tuple[str, int, str]:
         """Store bytes; return their SHA-256, their number and their MD5."""
         hasher = hashlib.md5(usedforsecurity=False)
         size = 0
@@ -408,7 +467,7 @@ class ObjectStore:
             if md5 is not None and hasher.hexdigest() != md5:
                 raise BadDigest(f"the bytes have MD5 {hasher.hexdigest()}, the sender's was {md5}")
 
-        digest = self._artifacts.put(watched(), bytes_max=bytes_max)
+        digest = self._artifacts.put(watched())
         return digest, size, hasher.hexdigest()
 
 
@@ -445,6 +504,16 @@ def _choose(known: dict[int, Part], wanted: Sequence[tuple[int, str]]) -> list[P
                 f"part {part.number} has {part.size} bytes, expected at least {PART_BYTES_MIN}"
             )
     return chosen
+
+
+def _joined_etag(etags: Sequence[str]) -> str:
+    joined = hashlib.md5(b"".join(map(bytes.fromhex, etags)), usedforsecurity=False)
+    return f"{joined.hexdigest()}-{len(etags)}"
+
+
+def _check(tx: Transaction, bucket: str, key: str, only_if: Condition | None) -> None:
+    if only_if is not None:
+        only_if(ObjectIndex(tx).find(bucket, key))
 
 
 def _cut(key: str, prefix: str, delimiter: str) -> str | None:

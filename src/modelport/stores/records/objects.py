@@ -13,7 +13,8 @@ from modelport.stores.records.rows import read_time, write_time
 from modelport.stores.records.tables import buckets, objects, parts, uploads
 from modelport.stores.records.transaction import Transaction
 
-BATCH = 1_000
+BATCH_MIN = 32
+BATCH_MAX = 1_000
 
 
 class ObjectIndex:
@@ -93,22 +94,23 @@ class ObjectIndex:
             prefix: What their keys begin with.
             after: Only those whose key's bytes are larger.
         """
-        start = _key(prefix)
+        start, batch = _key(prefix), BATCH_MIN
         while True:
             query = (
                 select(objects)
                 .where(objects.c.bucket == bucket, objects.c.key > after, objects.c.key >= start)
                 .order_by(objects.c.key)
-                .limit(BATCH)
+                .limit(batch)
             )
             rows = self._connection.execute(query).mappings().all()
             for row in rows:
                 if not bytes(row["key"]).startswith(start):
                     return
                 yield _object(dict(row))
-            if len(rows) < BATCH:
+            if len(rows) < batch:
                 return
             after = bytes(rows[-1]["key"])
+            batch = min(batch * 4, BATCH_MAX)  # whoever looks past the first few wants many
 
     # ── Multipart uploads ───────────────────────────────────────────────────────────────────────
 

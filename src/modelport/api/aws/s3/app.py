@@ -66,14 +66,28 @@ OPERATIONS = (
 )
 """All of them, for the reference page."""
 
-NOT_OFFERED = frozenset(
+MEANINGS = frozenset(
     {
-        *("acl", "policy", "cors", "lifecycle", "encryption", "versions", "versionId", "replication"),
-        *("notification", "logging", "website", "object-lock", "retention", "legal-hold", "torrent"),
-        *("select", "restore", "attributes", "accelerate", "requestPayment", "analytics", "inventory"),
-        *("metrics", "publicAccessBlock", "ownershipControls"),
+        *("abac", "accelerate", "acl", "analytics", "annotation", "attributes", "cors", "delete"),
+        *("encryption", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "location", "logging"),
+        *("metadataAnnotationTable", "metadataConfiguration", "metadataInventoryTable"),
+        *("metadataJournalTable", "metadataTable", "metrics", "notification", "object-lock"),
+        *("ownershipControls", "partNumber", "policy", "policyStatus", "publicAccessBlock", "renameObject"),
+        *("replication", "requestPayment", "restore", "retention", "select", "session", "tagging", "torrent"),
+        *("uploadId", "uploads", "versionId", "versioning", "versions", "website"),
     }
 )
+"""What a parameter of the query can make of a request. One that is not offered must not pass for the plain
+request of its method: to delete a bucket's tags is not to delete the bucket."""
+
+REFUSED_HEADERS = (
+    "x-amz-server-side-encryption-customer-",
+    "x-amz-copy-source-server-side-encryption-customer-",
+    "x-amz-object-lock-",
+    "x-amz-write-offset-bytes",
+)
+"""What they begin with that would promise something we do not keep."""
+
 _log = structlog.get_logger("modelport.s3")
 
 
@@ -98,22 +112,34 @@ class S3:
         resource = scope["raw_path"].decode("latin-1")
         with tempfile.SpooledTemporaryFile(SPOOLED_BYTES, dir=str(self._spool)) as body:
             try:
+                if self._is_too_large(scope):
+                    raise _too_large(self._bytes_max)
                 await _spool(receive, body, self._bytes_max)
                 reply = await run_in_threadpool(self._answer, scope, body)
             except S3Error as error:
                 reply = Reply(
                     error.status,
-                    {"content-type": "application/xml"},
+                    {"content-type": "application/xml", **self._end_of(scope)},
                     error.body(resource, request_id),
                 )
         await _send(send, reply, request_id, head=scope["method"] == "HEAD")
+
+    def _is_too_large(self, scope: Scope) -> bool:
+        """Return whether a body says so itself: it is not read then, or, with `100-continue`, never sent."""
+        return int(dict(scope["headers"]).get(b"content-length", b"0")) > self._bytes_max
+
+    def _end_of(self, scope: Scope) -> dict[str, str]:
+        """Return the header that ends a connection on which a body was announced that never comes."""
+        waits = b"expect" in dict(scope["headers"])
+        return {"connection": "close"} if waits and self._is_too_large(scope) else {}
 
     def _answer(self, scope: Scope, body: IO[bytes]) -> Reply:
         request = read_request(
             scope["method"], scope["raw_path"], scope.get("query_string", b""), scope["headers"], body
         )
         try:
-            return find_operation(request)(self._store, request)
+            with body:  # a large file takes its time to go, so here and not on the loop
+                return find_operation(request)(self._store, request)
         except S3Error:
             raise
         except MalformedXml as error:
@@ -133,20 +159,22 @@ def find_operation(request: Request) -> Operation:
     Raises:
         S3Error: There is no such operation here.
     """
+    _check_promises(request)
     query, method = request.query, request.method
-    missing = NOT_OFFERED & query.keys()
-    if missing:
-        raise S3Error("NotImplemented", f"modelport does not offer {method} ?{min(missing)}", 501)
     if not request.bucket:
         if method == "GET":
             return buckets.list_buckets
         raise _no_such(method)
-    if request.key and method == "PUT" and "x-amz-copy-source" in request.headers:
-        return uploads.copy_part if "uploadId" in query else objects.copy
+    copied = bool(request.key) and method == "PUT" and "x-amz-copy-source" in request.headers
     special, plain = (_OBJECT, _PLAIN_OBJECT) if request.key else (_BUCKET, _PLAIN_BUCKET)
     for (of, parameter), operation in special.items():
         if of == method and parameter in query:
-            return operation
+            return uploads.copy_part if copied and operation is uploads.put_part else operation
+    missing = MEANINGS & query.keys()
+    if missing:
+        raise S3Error("NotImplemented", f"modelport does not offer {method} ?{min(missing)} here", 501)
+    if copied:
+        return objects.copy
     if not request.key and method == "GET" and query.get("list-type") == "2":
         return buckets.list_objects_v2
     if method not in plain:
@@ -154,24 +182,42 @@ def find_operation(request: Request) -> Operation:
     return plain[method]
 
 
+def _check_promises(request: Request) -> None:
+    refused = [name for name in request.headers if name.startswith(REFUSED_HEADERS)]
+    if refused:
+        raise S3Error("NotImplemented", f"modelport does not offer what {min(refused)} asks for", 501)
+    if "versionId" in request.query:
+        raise S3Error("NotImplemented", "modelport keeps no versions of an object", 501)
+
+
 def _no_such(method: str) -> S3Error:
     return S3Error("MethodNotAllowed", f"{method[:20]} is not allowed here", 405)
 
 
 async def _spool(receive: Receive, body: IO[bytes], bytes_max: int) -> None:
-    size = 0
+    size = held = 0
+    parts: list[bytes] = []
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise S3Error("RequestTimeout", "the body is not complete")
         part = message.get("body", b"")
-        size += len(part)
+        size, held = size + len(part), held + len(part)
         if size > bytes_max:
-            raise S3Error("EntityTooLarge", f"the body has more than {bytes_max} bytes")
-        body.write(part)
+            raise _too_large(bytes_max)
+        parts.append(part)
         more = message.get("more_body", False)
+        if held > SPOOLED_BYTES or (size > SPOOLED_BYTES and not more):
+            # To the disk, which may keep a thread waiting but not the loop.
+            await run_in_threadpool(body.writelines, parts)
+            parts, held = [], 0
+    body.writelines(parts)
     body.seek(0)
+
+
+def _too_large(bytes_max: int) -> S3Error:
+    return S3Error("EntityTooLarge", f"the body has more than {bytes_max} bytes")
 
 
 async def _send(send: Send, reply: Reply, request_id: str, *, head: bool) -> None:

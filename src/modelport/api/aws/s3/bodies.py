@@ -9,7 +9,7 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from modelport.domain.errors import InvalidInput
 from modelport.domain.objects import BadDigest
@@ -38,12 +38,23 @@ class _Crc32:
         return self._value.to_bytes(4, "big")
 
 
-_HASHERS: dict[str, Callable[[], Any]] = {
+def _numpy_crc(bits: int, polynomial: int) -> Callable[[], _Hasher]:
+    def make() -> _Hasher:
+        from modelport.api.aws.s3.crc import Crc  # numpy comes with it, and most clients send none of these
+
+        return Crc(bits, polynomial)
+
+    return make
+
+
+HASHERS: dict[str, Callable[[], _Hasher]] = {
     "crc32": _Crc32,
+    "crc32c": _numpy_crc(32, 0x82F63B78),
+    "crc64nvme": _numpy_crc(64, 0x9A6C9329AC4BC9B5),
     "sha1": lambda: hashlib.sha1(usedforsecurity=False),
     "sha256": hashlib.sha256,
 }
-"""The checksums that are verified; crc32c and crc64nvme are kept and told, as they were sent."""
+"""All checksums that S3 has."""
 
 
 def read_body(file: IO[bytes], headers: Mapping[str, str], trailer: dict[str, str]) -> Iterator[bytes]:
@@ -56,37 +67,63 @@ def read_body(file: IO[bytes], headers: Mapping[str, str], trailer: dict[str, st
 
     Raises:
         BadDigest: A checksum is another one.
-        InvalidInput: The framing is broken, or there are fewer bytes than announced.
+        InvalidInput: The framing is broken, there are fewer bytes than announced, or a checksum that was to
+            follow did not.
     """
-    framed = headers.get("x-amz-content-sha256", "").startswith("STREAMING-")
-    chunks = _unframe(file, trailer) if framed else iter(lambda: file.read(CHUNK_BYTES), b"")
-    hashers: dict[str, _Hasher] = {name: make() for name, make in _HASHERS.items()}
-    wanted = {name for name in hashers if headers.get(CHECKSUM + name) or _is_announced(headers, name)}
     signed = headers.get("x-amz-content-sha256", "")
-    if signed and not signed.startswith(NOT_PLAIN):
-        wanted.add("sha256")
+    framed = signed.startswith("STREAMING-")
+    chunks = _unframe(file, trailer) if framed else iter(lambda: file.read(CHUNK_BYTES), b"")
+    names = {name.strip() for name in headers.get("x-amz-trailer", "").lower().split(",")}
+    promised = {name for name in HASHERS if CHECKSUM + name in names}
+    hashers = {name: HASHERS[name]() for name in promised | checksums_in(headers).keys()}
+    whole = hashlib.sha256() if signed and not signed.startswith(NOT_PLAIN) else None
     size = 0
     for chunk in chunks:
         size += len(chunk)
-        for name in wanted:
-            hashers[name].update(chunk)
+        for hasher in (*hashers.values(), *([whole] if whole else [])):
+            hasher.update(chunk)
         yield chunk
     announced = headers.get("x-amz-decoded-content-length")
     if framed and announced is not None and str(size) != announced:
         raise InvalidInput(f"the body has {size} bytes, x-amz-decoded-content-length says {announced[:20]}")
-    given = {name: value for name, value in {**headers, **trailer}.items() if name.startswith(CHECKSUM)}
-    for name in wanted:
-        value = given.get(CHECKSUM + name)
-        if value is not None and value != base64.b64encode(hashers[name].digest()).decode("ascii"):
+    missing = promised - checksums_in(trailer).keys()
+    if missing:
+        raise InvalidInput(f"x-amz-trailer promises {CHECKSUM}{min(missing)}, and the body ends without it")
+    for given in (headers, trailer):
+        _compare(hashers, checksums_in(given))
+    if whole is not None and whole.hexdigest() != signed.lower():
+        raise BadDigest(
+            f"the bytes have SHA-256 {whole.hexdigest()}, x-amz-content-sha256 says {signed[:64]}"
+        )
+
+
+def verify(chunks: Iterator[bytes], given: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield chunks, and fail at the end when they are not those that checksums were made of.
+
+    Args:
+        chunks: The bytes, in order.
+        given: Name of a checksum to its value, from `checksums_in`.
+
+    Raises:
+        BadDigest: A checksum is another one.
+    """
+    hashers = {name: HASHERS[name]() for name in given}
+    for chunk in chunks:
+        for hasher in hashers.values():
+            hasher.update(chunk)
+        yield chunk
+    _compare(hashers, given)
+
+
+def checksums_in(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the checksums among headers or trailers: name of each to its value."""
+    return {name: headers[CHECKSUM + name] for name in HASHERS if CHECKSUM + name in headers}
+
+
+def _compare(hashers: Mapping[str, _Hasher], given: Mapping[str, str]) -> None:
+    for name, value in given.items():
+        if name in hashers and value != base64.b64encode(hashers[name].digest()).decode("ascii"):
             raise BadDigest(f"the bytes have another {name} than {value[:80]}")
-    if "sha256" in wanted and signed and not signed.startswith(NOT_PLAIN):
-        found = hashers["sha256"].digest().hex()
-        if found != signed.lower():
-            raise BadDigest(f"the bytes have SHA-256 {found}, x-amz-content-sha256 says {signed[:64]}")
-
-
-def _is_announced(headers: Mapping[str, str], name: str) -> bool:
-    return CHECKSUM + name in headers.get("x-amz-trailer", "").lower()
 
 
 def _unframe(file: IO[bytes], trailer: dict[str, str]) -> Iterator[bytes]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from modelport.api.aws.documents import element, render
+from modelport.api.aws.s3.errors import S3Error
 from modelport.api.aws.s3.requests import Reply, Request
 from modelport.control.services.objects import ObjectStore
 from modelport.domain.errors import InvalidInput
@@ -16,14 +18,27 @@ from modelport.domain.objects import Listing, StoredObject
 
 OWNER = {"ID": "modelport", "DisplayName": "modelport"}
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+BUCKETS_MAX = 10_000
 KEYS_MAX = 1_000
 DELETED_MAX = 1_000
 
 
-def list_buckets(store: ObjectStore, _: Request) -> Reply:
+def list_buckets(store: ObjectStore, request: Request) -> Reply:
     """ListBuckets."""
-    buckets = [{"Name": item.name, "CreationDate": iso(item.created_at)} for item in store.buckets()]
-    return xml("ListAllMyBucketsResult", {"Owner": OWNER, "Buckets": {"Bucket": buckets}})
+    prefix, token = request.query.get("prefix", ""), request.query.get("continuation-token")
+    after, limit = "" if token is None else _read_token(token), request.number("max-buckets", BUCKETS_MAX)
+    found = [item for item in store.buckets() if item.name.startswith(prefix) and item.name > after]
+    page = found[: max(limit, 1)]
+    buckets = [{"Name": item.name, "CreationDate": iso(item.created_at)} for item in page]
+    return xml(
+        "ListAllMyBucketsResult",
+        {
+            "Owner": OWNER,
+            "Buckets": {"Bucket": buckets},
+            "ContinuationToken": _write_token(page[-1].name) if len(page) < len(found) else None,
+            "Prefix": prefix or None,
+        },
+    )
 
 
 def create(store: ObjectStore, request: Request) -> Reply:
@@ -60,7 +75,7 @@ def list_objects(store: ObjectStore, request: Request) -> Reply:
     """ListObjects: pages by marker."""
     marker = request.query.get("marker", "")
     page = _page(store, request, marker)
-    spell = _spelling(request)
+    spell = spelling(request)
     return xml(
         "ListBucketResult",
         {
@@ -77,7 +92,7 @@ def list_objects_v2(store: ObjectStore, request: Request) -> Reply:
     """ListObjectsV2: pages by continuation token."""
     token, start = request.query.get("continuation-token"), request.query.get("start-after", "")
     page = _page(store, request, start if token is None else _read_token(token))
-    spell = _spelling(request)
+    spell = spelling(request)
     return xml(
         "ListBucketResult",
         {
@@ -95,7 +110,12 @@ def list_objects_v2(store: ObjectStore, request: Request) -> Reply:
 def delete_objects(store: ObjectStore, request: Request) -> Reply:
     """DeleteObjects."""
     document = request.document()
-    keys = [item["Key"] for item in document.items("Object") if "Key" in item]
+    named = document.items("Object")
+    conditions = {name for item in named for name in item} - {"Key", "VersionId"}
+    versions = {item.get("VersionId", "null") for item in named} - {"null", ""}
+    if conditions or versions:
+        raise S3Error("NotImplemented", "objects are deleted by their keys alone, without versions", 501)
+    keys = [item["Key"] for item in named if "Key" in item]
     if len(keys) > DELETED_MAX:
         raise InvalidInput(f"{len(keys)} keys are to be deleted, expected at most {DELETED_MAX}")
     store.delete(request.bucket, keys)
@@ -126,7 +146,7 @@ def _page(store: ObjectStore, request: Request, after: str) -> Listing:
     )
 
 
-def _asked(request: Request, spell: Any) -> dict[str, Any]:
+def _asked(request: Request, spell: Callable[[str], str]) -> dict[str, Any]:
     query = request.query
     return {
         "Name": request.bucket,
@@ -137,14 +157,14 @@ def _asked(request: Request, spell: Any) -> dict[str, Any]:
     }
 
 
-def _found(page: Listing, spell: Any, *, owner: bool) -> dict[str, Any]:
+def _found(page: Listing, spell: Callable[[str], str], *, owner: bool) -> dict[str, Any]:
     return {
         "Contents": [_content(item, spell, owner=owner) for item in page.objects],
         "CommonPrefixes": [{"Prefix": spell(prefix)} for prefix in page.prefixes],
     }
 
 
-def _content(item: StoredObject, spell: Any, *, owner: bool) -> dict[str, Any]:
+def _content(item: StoredObject, spell: Callable[[str], str], *, owner: bool) -> dict[str, Any]:
     return {
         "Key": spell(item.key),
         "LastModified": iso(item.modified_at),
@@ -155,10 +175,16 @@ def _content(item: StoredObject, spell: Any, *, owner: bool) -> dict[str, Any]:
     }
 
 
-def _spelling(request: Request) -> Any:
-    if request.query.get("encoding-type") == "url":
-        return lambda text: quote(text, safe="/", errors="surrogatepass")
-    return lambda text: text
+def spelling(request: Request) -> Callable[[str], str]:
+    """Return how keys are written into a reply: as they are, or percent-encoded where that was asked for.
+
+    Raises:
+        InvalidInput: Something else was asked for.
+    """
+    kind = request.query.get("encoding-type")
+    if kind not in (None, "url"):
+        raise InvalidInput(f"encoding-type is {kind[:40]!r}, expected url")
+    return quote if kind else str
 
 
 def _write_token(after: str) -> str:

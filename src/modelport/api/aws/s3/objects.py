@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from datetime import UTC
+from email.utils import format_datetime
 from urllib.parse import unquote
 
 from modelport.api.aws.s3.bodies import CHECKSUM
 from modelport.api.aws.s3.buckets import iso, xml
+from modelport.api.aws.s3.conditions import (
+    condition_of,
+    condition_of_source,
+    is_range_wanted,
+    is_unchanged,
+)
 from modelport.api.aws.s3.errors import S3Error
 from modelport.api.aws.s3.requests import KEPT, Reply, Request, read_range
 from modelport.control.services.objects import ObjectStore
-from modelport.domain.errors import InvalidInput, NotFound
+from modelport.domain.errors import InvalidInput
 from modelport.domain.objects import StoredObject
 
 DEFAULT_TYPE = "binary/octet-stream"
+DIRECTIVES = ("COPY", "REPLACE")
 
 
 def put(store: ObjectStore, request: Request) -> Reply:
     """PutObject."""
-    if request.headers.get("if-none-match") == "*":
-        _check_absent(store, request)
     # The checksums may follow the body, so the headers are gathered once it was read.
     headers = request.object_headers()
     item = store.put(
@@ -31,6 +36,7 @@ def put(store: ObjectStore, request: Request) -> Reply:
         headers=headers,
         tags=request.tags(),
         md5=request.md5(),
+        only_if=condition_of(request.headers),
     )
     checksums = {name: value for name, value in item.headers.items() if name.startswith(CHECKSUM)}
     return Reply(headers={"etag": f'"{item.etag}"', **checksums})
@@ -48,20 +54,22 @@ def head(store: ObjectStore, request: Request) -> Reply:
 
 def delete(store: ObjectStore, request: Request) -> Reply:
     """DeleteObject."""
-    store.delete(request.bucket, [request.key])
+    store.delete(request.bucket, [request.key], only_if=condition_of(request.headers))
     return Reply(204)
 
 
 def copy(store: ObjectStore, request: Request) -> Reply:
     """CopyObject."""
-    replaced = request.headers.get("x-amz-metadata-directive", "COPY").upper() == "REPLACE"
-    retagged = request.headers.get("x-amz-tagging-directive", "COPY").upper() == "REPLACE"
+    replaced = _is_replaced(request, "x-amz-metadata-directive")
+    retagged = _is_replaced(request, "x-amz-tagging-directive")
     item = store.copy(
         source_of(request),
         request.bucket,
         request.key,
         headers=request.object_headers() if replaced else None,
         tags=request.tags() or {} if retagged else None,
+        source_if=condition_of_source(request.headers),
+        only_if=condition_of(request.headers),
     )
     return xml("CopyObjectResult", {"LastModified": iso(item.modified_at), "ETag": f'"{item.etag}"'})
 
@@ -90,9 +98,12 @@ def source_of(request: Request) -> tuple[str, str]:
 
     Raises:
         InvalidInput: The header names no object.
+        S3Error: It names a version of one.
     """
-    text = unquote(request.headers["x-amz-copy-source"]).partition("?versionId=")[0]
-    bucket, slash, key = text.removeprefix("/").partition("/")
+    text, _, version = request.headers["x-amz-copy-source"].partition("?versionId=")
+    if version not in ("", "null"):
+        raise S3Error("NotImplemented", "modelport keeps no versions of an object", 501)
+    bucket, slash, key = unquote(text).removeprefix("/").partition("/")
     if not (bucket and slash and key):
         raise InvalidInput(f"x-amz-copy-source is {text[:200]!r}, expected BUCKET/KEY")
     return bucket, key
@@ -103,20 +114,20 @@ def _then(request: Request, headers: dict[str, str]) -> Iterator[bytes]:
     headers.update(request.checksums())
 
 
-def _check_absent(store: ObjectStore, request: Request) -> None:
-    try:
-        store.get(request.bucket, request.key)
-    except NotFound:
-        return
-    raise S3Error("PreconditionFailed", "the object is there already", 412)
+def _is_replaced(request: Request, name: str) -> bool:
+    directive = request.headers.get(name, "COPY").upper()
+    if directive not in DIRECTIVES:
+        raise InvalidInput(f"{name} is {directive[:40]!r}, expected COPY or REPLACE")
+    return directive == "REPLACE"
 
 
 def _reply(store: ObjectStore, request: Request, *, whole: bool) -> Reply:
     item = store.get(request.bucket, request.key)
     headers = _headers(item, request)
-    if _is_unchanged(item, request):
+    if is_unchanged(request.headers, item):
         return Reply(304, {"etag": headers["etag"], "last-modified": headers["last-modified"]})
-    part = read_range(request.headers.get("range"), item.size)
+    wanted = request.headers.get("range") if is_range_wanted(request.headers, item) else None
+    part = read_range(wanted, item.size)
     start, length = part or (0, item.size)
     headers["content-length"] = str(length)
     if part is not None:
@@ -137,6 +148,9 @@ def _headers(item: StoredObject, request: Request) -> dict[str, str]:
     overrides = {
         name: request.query[f"response-{name}"] for name in KEPT if f"response-{name}" in request.query
     }
+    for name, value in overrides.items():
+        if not value.isprintable():
+            raise InvalidInput(f"response-{name} has a character that no header may have")
     tags = {"x-amz-tagging-count": str(len(item.tags))} if item.tags else {}
     return {
         "content-type": DEFAULT_TYPE,
@@ -147,28 +161,3 @@ def _headers(item: StoredObject, request: Request) -> dict[str, str]:
         "last-modified": format_datetime(item.modified_at.astimezone(UTC), usegmt=True),
         "accept-ranges": "bytes",
     }
-
-
-def _is_unchanged(item: StoredObject, request: Request) -> bool:
-    """Return whether the client has what there is; fail where what there is is not what it wants.
-
-    Source: RFC 9110 13.2.2, the order of preconditions.
-    """
-    headers, etag = request.headers, f'"{item.etag}"'
-    modified = item.modified_at.replace(microsecond=0)
-    since, unless = _time(headers.get("if-modified-since")), _time(headers.get("if-unmodified-since"))
-    if "if-match" in headers:
-        if headers["if-match"] not in ("*", etag, item.etag):
-            raise S3Error("PreconditionFailed", "the object has another ETag", 412)
-    elif unless is not None and modified > unless:
-        raise S3Error("PreconditionFailed", "the object was modified since", 412)
-    if "if-none-match" in headers:
-        return headers["if-none-match"] in ("*", etag, item.etag)
-    return since is not None and modified <= since
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return None if text is None else parsedate_to_datetime(text)
-    except ValueError:
-        return None

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote_to_bytes
 from xml.etree.ElementTree import Element
 
 from modelport.api.aws.documents import MalformedXml, parse
-from modelport.api.aws.s3.bodies import CHECKSUM, read_body
+from modelport.api.aws.s3.bodies import CHECKSUM, checksums_in, read_body
 from modelport.api.aws.s3.errors import S3Error
 from modelport.domain.errors import InvalidInput
+from modelport.domain.objects import BadDigest
 
 META = "x-amz-meta-"
 KEPT = (
@@ -28,7 +30,7 @@ KEPT = (
 )
 XML_BYTES_MAX = 4 << 20
 _HOST = re.compile(r"([a-z0-9][a-z0-9.-]*[a-z0-9])\.localhost(:\d+)?", re.ASCII)
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,16 @@ class Request:
 
         Raises:
             MalformedXml: It is none, or too large to be one that a client means.
+            BadDigest: It is not what was sent.
         """
         content = bytearray()
         for chunk in self.chunks():
             content += chunk
             if len(content) > XML_BYTES_MAX:
                 raise MalformedXml(f"the body has more than {XML_BYTES_MAX} bytes")
+        md5 = self.md5()
+        if md5 is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+            raise BadDigest(f"the body has another MD5 than {md5}")
         return ElementDocument(parse(bytes(content)))
 
     def md5(self) -> str | None:
@@ -108,13 +114,9 @@ class Request:
         return found
 
     def checksums(self) -> dict[str, str]:
-        """Return the checksums that came with the body, once it was read."""
-        both = {**self.headers, **self.trailer}
-        kinds = ("algorithm", "mode", "type")
+        """Return the headers with the checksums that came with the body, once it was read."""
         return {
-            name: value
-            for name, value in both.items()
-            if name.startswith(CHECKSUM) and name.removeprefix(CHECKSUM) not in kinds
+            CHECKSUM + name: value for name, value in checksums_in({**self.headers, **self.trailer}).items()
         }
 
     def tags(self) -> dict[str, str] | None:
@@ -167,15 +169,26 @@ class ElementDocument:
 def read_request(
     method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: IO[bytes]
 ) -> Request:
-    """Return what is asked; the bucket stands in the path, or before `.localhost` in the Host."""
+    """Return what is asked; the bucket stands in the path, or before `.localhost` in the Host.
+
+    Raises:
+        S3Error: The path or the query is not UTF-8.
+    """
     named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
     path = raw_path.decode("latin-1").partition("?")[0].removeprefix("/")
     host = _HOST.fullmatch(named.get("host", ""))
     bucket = host[1].removesuffix(".s3") if host and host[1] != "s3" else ""
     if not bucket:
         bucket, _, path = path.partition("/")
-    asked = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
-    return Request(method, unquote(bucket), unquote(path, errors="surrogateescape"), asked, named, body)
+    try:
+        asked = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="strict"))
+        return Request(method, _unquote(bucket), _unquote(path), asked, named, body)
+    except UnicodeDecodeError:
+        raise S3Error("InvalidURI", "the path or the query is not UTF-8, percent-encoded") from None
+
+
+def _unquote(text: str) -> str:
+    return unquote_to_bytes(text.encode("latin-1")).decode("utf-8")
 
 
 def read_range(text: str | None, size: int) -> tuple[int, int] | None:
