@@ -93,6 +93,12 @@ class Settings:
     pending_requests_max: int = _setting(
         1024, "Requests of one endpoint waiting in one worker; further ones get 503."
     )
+    replica_requests_max: int = _setting(
+        64, "Requests that one worker has open at one replica; further ones wait for room."
+    )
+    replica_reply_bytes_max: int = _setting(
+        64 << 20, "Largest reply of a replica, in bytes; a larger one is a ModelError. Streams have no limit."
+    )
     worker_memory_bytes_max: int = _setting(
         0, "Memory one worker may ask for; a call that wants more fails. 0: three quarters of the machine's."
     )
@@ -210,6 +216,11 @@ class HomeLayout:
     def routes(self) -> Path:
         """Return the folder of route tables."""
         return self.run / "routes"
+
+    @property
+    def replicas(self) -> Path:
+        """Return the folder of the replicas' Unix sockets (mode 0700)."""
+        return self.run / "replicas"
 
     @property
     def marks(self) -> Path:

@@ -26,6 +26,7 @@ import structlog
 
 from modelport.dataplane.retention import Retention
 from modelport.domain.clock import Clock
+from modelport.domain.errors import InvalidInput
 from modelport.domain.names import check_name
 from modelport.durable import crash_point
 from modelport.runtime.codecs import Unpacking, unpack
@@ -206,7 +207,8 @@ class Capture:
         self, asked: Copy | None, answered: Copy | None, at: datetime, *, encoding: str | None, **about: Any
     ) -> bytes:
         if encoding is not None and asked is not None:
-            asked = asked[0], unpack(asked[1], encoding, self._unpacking)
+            with suppress(InvalidInput):  # only code in a replica takes what is not packed as it says
+                asked = asked[0], unpack(asked[1], encoding, self._unpacking)
         return self._own_writer.line(asked, answered, at, **about)
 
     def _file(self, place: tuple[str, str], hour: datetime, at: datetime) -> _File:

@@ -137,10 +137,15 @@ class Decision:
 
         Who a token stands for is asked anew for each request, since tokens can be revoked.
         """
+        streams = self.ask is not None and self.ask.dialect.streams
+        if streams and not head.takes_chunks:
+            return _refusal(head, plain_error(505, "replies in parts need HTTP/1.1")).plan(
+                head, authenticate, count_refused
+            )
         plan = Plan(
             self.handle,
             length=head.length,
-            keep_alive=head.keep_alive,
+            keep_alive=head.keep_alive and not streams,  # such a reply is the last of its connection
             expects_continue=head.expects_continue,
             refuse=self.refuse_form,
             ask=self.ask,

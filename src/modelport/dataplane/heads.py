@@ -62,10 +62,20 @@ class RequestHead:
         length: Bytes of the body; `CHUNKED` when it says so itself.
         keep_alive: The client wants to go on after this request.
         expects_continue: The client waits for `100 Continue` before the body.
+        takes_chunks: The client understands a reply in chunks: it does not speak HTTP/1.0.
         authorization: Value of that header; None without it.
     """
 
-    __slots__ = ("authorization", "expects_continue", "headers", "keep_alive", "length", "method", "path")
+    __slots__ = (
+        "authorization",
+        "expects_continue",
+        "headers",
+        "keep_alive",
+        "length",
+        "method",
+        "path",
+        "takes_chunks",
+    )
 
     def __init__(
         self,
@@ -76,6 +86,7 @@ class RequestHead:
         length: int = 0,
         keep_alive: bool = True,
         expects_continue: bool = False,
+        takes_chunks: bool = True,
         authorization: str | None = None,
     ) -> None:
         self.method = method
@@ -84,6 +95,7 @@ class RequestHead:
         self.length = length
         self.keep_alive = keep_alive
         self.expects_continue = expects_continue
+        self.takes_chunks = takes_chunks
         self.authorization = authorization
 
 
@@ -174,6 +186,7 @@ class HeadReader:
             ),
             keep_alive=version == "1.1" and "close" not in connection,
             expects_continue=expected != "" and version == "1.1",
+            takes_chunks=version == "1.1",
             authorization=headers.pop("authorization", None),
         )
 

@@ -21,6 +21,7 @@ from modelport.dataplane.exchange import Exchange, Plan
 from modelport.dataplane.heads import CHUNKED, HeadReader, Malformed
 from modelport.dataplane.patience import Patience, Watched
 from modelport.dataplane.replies import plain_error, status_in, with_header
+from modelport.dataplane.streams import Source, Stream
 from modelport.dataplane.unsent import unsent_bytes
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ SMALL_REPLY_BYTES = 64 << 10
 TURN_BYTES = 64 << 10  # of requests taken before their replies are seen; those may be larger
 LINGER_S = 2.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
 
 log = structlog.get_logger()
 
@@ -81,6 +83,7 @@ class Connection(asyncio.Protocol):
         "_received",
         "_server",
         "_since",
+        "_stream",
         "_transport",
         "_unread",
         "_unread_patience",
@@ -109,6 +112,7 @@ class Connection(asyncio.Protocol):
         self._held = 0  # bytes of large bodies that are not answered yet
         self._unread = 0  # bytes of replies that the client had not taken when it was last looked at
         self._unread_patience: Patience | None = None  # set while replies pile up
+        self._stream: Source | None = None  # of the reply that is on its way, in parts
         self.place: set[Watched] | None = None
         self._leaves = False  # it goes to another worker, or ends, once nothing is open on it
 
@@ -139,6 +143,9 @@ class Connection(asyncio.Protocol):
         self._phase = ENDED
         self._abandon(self._open)
         self._open = []
+        if self._stream is not None:
+            self._stream.lose()
+            self._stream = None
         self._forget_body()
         self._forget_head()
         self._server.let_go(self._held)
@@ -162,12 +169,14 @@ class Connection(asyncio.Protocol):
         self._forget_body()
         self._forget_head()
         self._phase = ENDED
-        return bool(self._open)
+        return bool(self._open) or self._stream is not None
 
     def pause_writing(self) -> None:
         """Stop taking requests from a client that does not read its replies."""
         if self._transport is not None:
             self._transport.pause_reading()
+        if self._stream is not None:
+            self._stream.pause()
         self._watch_reader()
 
     def resume_writing(self) -> None:
@@ -176,6 +185,8 @@ class Connection(asyncio.Protocol):
             self._unread_patience = None
         if self._body is not None:
             self._body_patience = self._patience_for_body()  # it was us who did not read
+        if self._stream is not None:
+            self._stream.resume()
         self._resume()
 
     def data_received(self, data: bytes) -> None:
@@ -214,6 +225,18 @@ class Connection(asyncio.Protocol):
             self._since = self._server.now
         else:
             self._go_on()
+
+    def send_part(self, data: bytes) -> None:
+        """Send a part of the reply that is on its way."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end_parts(self) -> None:
+        """End the reply that is on its way."""
+        self._stream = None
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(LAST_CHUNK)
+        self._go_on()
 
     def leave(self) -> None:
         """Go to another worker, now or once nothing is open, without the client noticing.
@@ -474,6 +497,8 @@ class Connection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Do what had to wait for replies."""
         if self._phase is ENDED:
+            if self._stream is not None:
+                return
             if not self._open and self._lingers:
                 self._linger()
             elif not self._open:
@@ -488,10 +513,19 @@ class Connection(asyncio.Protocol):
     def _send(self, plan: Plan, answer: bytes) -> None:
         transport, server = self._transport, self._server
         if transport is None or transport.is_closing():
+            if isinstance(answer, Stream):
+                answer.source.lose()
             return
         opening = server.opening
         if not plan.keep_alive:
             self._phase, opening = ENDED, server.last_opening
+            if isinstance(answer, Stream):
+                self._stream = answer.source
+                transport.write(answer.replace(CRLF, opening, 1))
+                answer.source.start(self)
+                if self._stream is not None and self._unread_patience is not None:
+                    self._stream.pause()  # the client does not keep up with what came before
+                return
         elif self._leaves and self._phase is IDLE and not self._open:
             if server.may_hand_over():
                 server.loop.call_soon(self.leave)

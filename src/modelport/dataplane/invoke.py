@@ -16,9 +16,11 @@ from modelport.dataplane.batching import Answer
 from modelport.dataplane.capture import Capture
 from modelport.dataplane.cold import ColdRequests
 from modelport.dataplane.exchange import Exchange
+from modelport.dataplane.forward import ReplicaFailed
 from modelport.dataplane.handles import Dormant, ModelHandle
 from modelport.dataplane.protocols import Ask
-from modelport.dataplane.replies import status_of
+from modelport.dataplane.protocols.invocations import refuse_failed
+from modelport.dataplane.replies import status_in, status_of
 from modelport.dataplane.tables import Lane, ServedEndpoint, ServedVariant, Tables
 from modelport.domain.clock import Clock
 from modelport.domain.errors import ModelportError, Unavailable
@@ -209,6 +211,9 @@ class Invoker:
 
     def _finish_badly(self, exchange: Exchange, problem: Exception) -> None:
         lane, plan = exchange.lane, exchange.plan
+        if isinstance(problem, ReplicaFailed):
+            self._finish_failed(exchange, problem)
+            return
         error = problem if isinstance(problem, ModelportError) else None
         if error is None:
             log.error("request.failed", endpoint=lane.variant.endpoint, exc_info=problem)
@@ -218,6 +223,13 @@ class Invoker:
         lane.codes(CLIENT_GONE if gone else status_of(error)).add()
         if plan.ask is not None and not gone and not shadow:
             exchange.reply(plan.ask.dialect.refuse(error))
+
+    def _finish_failed(self, exchange: Exchange, problem: ReplicaFailed) -> None:
+        """Say how code in a replica failed, in the only words in which it can be asked."""
+        lane, reply = exchange.lane, refuse_failed(problem)
+        heard = exchange.answered is not None or problem.told or lane.variant.route.shadow
+        lane.codes(status_in(reply) if heard else CLIENT_GONE).add()
+        exchange.reply(reply)
 
     def _refuse(
         self, exchange: Exchange, ask: Ask, variant: ServedVariant | None, error: ModelportError
@@ -231,11 +243,10 @@ class Invoker:
         exchange.reply(reply)
 
     def _open_lane(self, variant: ServedVariant, ask: Ask) -> Lane:
-        decode, encoder = ask.dialect.codecs(variant.batcher().model, ask, variant.route.model_version)
         overloaded = Unavailable(
             f"more requests come for endpoint {variant.endpoint!r} than its model can answer in this worker"
         )
-        return variant.add_lane(ask.codec_key, decode, encoder, ask.dialect.refuse(overloaded))
+        return variant.open_lane(ask, ask.dialect.refuse(overloaded))
 
     def _ask_shadows(self, original: Exchange, endpoint: ServedEndpoint) -> None:
         """Give the shadow variants their copy; whatever becomes of it is nobody's trouble."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from modelport.dataplane.forward import Forwarders
 from modelport.dataplane.loading import CRASHED, LoadingMarks, Models, Report
 from modelport.dataplane.tables import ServingTable, Tables
 from modelport.dataplane.threads import OneThread
@@ -25,6 +26,7 @@ class Serving:
     Args:
         folder: `run/routes`.
         models: Those in memory.
+        forwarders: The ways to code in replicas.
         marks: This worker's loading marks.
         slot: Where tables count.
         try_model: Tries a model in a process of its own; returns why it does not work. None: cannot.
@@ -35,6 +37,7 @@ class Serving:
         self,
         folder: Path,
         models: Models,
+        forwarders: Forwarders,
         marks: LoadingMarks,
         slot: MetricSlot,
         try_model: Callable[[str], str | None] | None = None,
@@ -43,6 +46,7 @@ class Serving:
     ) -> None:
         self._folder = folder
         self._models = models
+        self._forwarders = forwarders
         self._marks = marks
         self._slot = slot
         self._try_model = try_model
@@ -52,7 +56,7 @@ class Serving:
         self._lock = asyncio.Lock()
         self._told_drained: Callable[[int], None] = lambda _: None
         self.started = False
-        self.tables = Tables(ServingTable(RouteTable(0), models.handle, slot), self._drained)
+        self.tables = Tables(self._tie(RouteTable(0)), self._drained)
 
     @property
     def revision(self) -> int:
@@ -87,7 +91,7 @@ class Serving:
             revision = 0
         if revision:
             try:
-                table = ServingTable(await self._read(revision), self._models.handle, self._slot)
+                table = self._tie(await self._read(revision))
                 marked = self._marks.found()
                 for digest in table.digests:
                     handle = self._models.handle(digest)
@@ -162,8 +166,11 @@ class Serving:
             raise InvalidInput(f"the file of revision {revision} holds revision {routes.revision}")
         return routes
 
+    def _tie(self, routes: RouteTable) -> ServingTable:
+        return ServingTable(routes, self._models.handle, self._forwarders.find, self._slot)
+
     async def _build(self, revision: int, report: Report) -> ServingTable:
-        table = ServingTable(await self._read(revision), self._models.handle, self._slot)
+        table = self._tie(await self._read(revision))
         await self._models.ensure(sorted(table.digests), report)
         return table
 
@@ -188,6 +195,7 @@ class Serving:
             return
         tables = [self.tables.current, *self.tables.draining, *self._prepared.values()]
         self._models.keep_only(frozenset().union(*(table.digests for table in tables)))
+        self._forwarders.keep_only(frozenset().union(*(table.replicas for table in tables)))
 
 
 def _read_routes(path: Path) -> RouteTable:

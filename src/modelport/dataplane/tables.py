@@ -9,18 +9,24 @@ endpoint that a new table does not change goes over to it as it is, with its lan
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from modelport.dataplane import event_stream
 from modelport.dataplane.batching import Batcher
+from modelport.dataplane.forward import Forwarder
 from modelport.dataplane.handles import Dormant, ModelHandle
 from modelport.dataplane.router import Routes
-from modelport.domain.errors import NotFound, Unavailable
+from modelport.domain.errors import InvalidInput, NotFound, Unavailable
 from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, VariantRoute
 from modelport.domain.signature import Signature
-from modelport.runtime.codecs import Decoder, Encoder, MixedReply
+from modelport.runtime.codecs import Decoder, Encoder, Lengthy, MixedReply
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import MetricSlot, Series
+
+if TYPE_CHECKING:
+    from modelport.dataplane.protocols import Ask
 
 LANES_MAX = 64
 INLINE_BODY_BYTES = 128 << 10  # larger bodies are decoded in the model's thread
@@ -29,6 +35,9 @@ CodecKey = tuple[str, str | None, str | None, str | None]
 
 Handles = Callable[[str], ModelHandle]
 """Digest to the handle of its model."""
+
+FindForwarder = Callable[[tuple[str, ...]], Forwarder]
+"""Names of replicas to what forwards to them."""
 
 
 class Queue(Protocol):
@@ -42,7 +51,7 @@ class Lane:
 
     Args:
         variant: Who answers.
-        batcher: Runs its model.
+        batcher: Runs its model, or forwards to where it runs.
         decode: Body to rows.
         encoder: Outputs to body.
         codes: Status to counter, for this variant and protocol.
@@ -69,7 +78,7 @@ class Lane:
     def __init__(
         self,
         variant: ServedVariant,
-        batcher: Batcher,
+        batcher: Batcher | Forwarder,
         decode: Decoder,
         encoder: Encoder,
         codes: Callable[[int], Series],
@@ -99,24 +108,66 @@ class Lane:
         self._mixed = b"HTTP/1.1 200 OK\r\n%b" + fields
 
     def reply_mixed(self, prediction_id: bytes, answer: MixedReply) -> bytes:
-        """Return the whole reply whose body has binary tensors behind its JSON."""
+        """Return the whole reply whose body brings header lines of its own."""
         return self._mixed % (answer.fields, prediction_id, len(answer), answer)
 
 
-class ServedVariant:
-    """One variant with its model.
+class StreamLane(Lane):
+    """A lane whose replies are event streams: all at once for a model in memory, else in parts."""
+
+    __slots__ = ()
+
+    def reply_mixed(self, prediction_id: bytes, answer: MixedReply) -> bytes:
+        """Return the whole reply, in frames."""
+        body = event_stream.parts(answer)
+        fields = _stream_fields(answer.content_type.encode("latin-1"), b"")
+        return self._mixed % (fields, prediction_id, len(body), body)
+
+    def opening(self, prediction_id: bytes, media: bytes, fields: bytes) -> bytes:
+        """Return the head of a reply in parts, each of which is a chunk.
+
+        Args:
+            prediction_id: The request's.
+            media: Type of what the parts make together.
+            fields: Further header lines, each with its line end.
+        """
+        head, _, _ = self._mixed.partition(b"Content-Length")
+        return (head + b"Transfer-Encoding: chunked\r\n\r\n") % (_stream_fields(media, fields), prediction_id)
+
+
+def _stream_fields(media: bytes, fields: bytes) -> bytes:
+    kind = event_stream.CONTENT_TYPE.encode("ascii")
+    return b"Content-Type: %b\r\nX-Amzn-SageMaker-Content-Type: %b\r\n%b" % (kind, media, fields)
+
+
+class Unread:
+    """Stands for the codecs where nobody here reads what is asked, or writes what is answered."""
+
+    content_type = ""
+    off_loop = True
+
+    def __call__(self, _body: bytes) -> NoReturn:
+        """Refuse."""
+        raise Lengthy
+
+    in_passing = encode = __call__
+
+
+UNREAD = Unread()
+
+
+class ServedVariant(ABC):
+    """One variant.
 
     Args:
         endpoint: Whose.
         route: From the table.
-        handle: Of its model.
         slot: Where its numbers go.
     """
 
     __slots__ = (
         "__weakref__",
         "_codes",
-        "_handle",
         "_slot",
         "batch_rows",
         "duration",
@@ -132,10 +183,9 @@ class ServedVariant:
     inference: Series
     batch_rows: Series
 
-    def __init__(self, endpoint: str, route: VariantRoute, handle: ModelHandle, slot: MetricSlot) -> None:
+    def __init__(self, endpoint: str, route: VariantRoute, slot: MetricSlot) -> None:
         self.endpoint = endpoint
         self.route = route
-        self._handle = handle
         self._slot = slot
         self._codes: dict[tuple[str, int], Series] = {}
         self.lanes: dict[CodecKey, Lane] = {}
@@ -143,6 +193,79 @@ class ServedVariant:
         self.shadow_dropped = (
             slot.series(metrics.SHADOW_DROPPED, endpoint, route.variant) if route.shadow else None
         )
+
+    @abstractmethod
+    def open_lane(self, ask: Ask, overloaded: bytes) -> Lane:
+        """Return a new lane for requests like this one, and keep it; see `Lane`.
+
+        Raises:
+            Dormant: The model is not in memory, and may be loaded.
+            Unavailable: The model does not work; says why.
+            InvalidInput: Such requests cannot be answered.
+        """
+
+    @abstractmethod
+    def check(self) -> None:
+        """Return when its model works, in memory or not.
+
+        Raises:
+            Unavailable: It does not; says why.
+        """
+
+    @abstractmethod
+    def signature(self) -> Signature:
+        """Return what its model takes and gives.
+
+        Raises:
+            Unavailable: The model does not work, or this worker has not loaded it yet.
+            InvalidInput: Nobody knows.
+        """
+
+    def forget(self) -> None:
+        """Let go of what its lanes hold of a model that leaves memory."""
+        self.lanes.clear()
+
+    def count(self, protocol: str, status: int) -> Series:
+        """Return the counter of replies with this status."""
+        series = self._codes.get((protocol, status))
+        if series is None:
+            route = self.route
+            series = self._codes[protocol, status] = self._slot.series(
+                metrics.REQUESTS, self.endpoint, route.variant, route.model_version, protocol, str(status)
+            )
+        return series
+
+    def _keep_lane(
+        self, ask: Ask, batcher: Batcher | Forwarder, decode: Decoder, encoder: Encoder, overloaded: bytes
+    ) -> Lane:
+        protocol = ask.dialect.name
+        labels = (self.endpoint, self.route.variant, self.route.model_version)
+        self.duration = self._slot.series(metrics.REQUEST_DURATION, *labels)
+        self.inference = self._slot.series(metrics.INFERENCE_DURATION, *labels)
+        self.batch_rows = self._slot.series(metrics.BATCH_SIZE, *labels)
+        kind = StreamLane if ask.dialect.streams else Lane
+        lane = kind(self, batcher, decode, encoder, lambda status: self.count(protocol, status), overloaded)
+        if len(self.lanes) >= LANES_MAX:
+            self.lanes.clear()
+        self.lanes[ask.codec_key] = lane
+        return lane
+
+
+class LoadedVariant(ServedVariant):
+    """One variant whose model workers load.
+
+    Args:
+        endpoint: Whose.
+        route: From the table.
+        handle: Of its model.
+        slot: Where its numbers go.
+    """
+
+    __slots__ = ("_handle",)
+
+    def __init__(self, endpoint: str, route: VariantRoute, handle: ModelHandle, slot: MetricSlot) -> None:
+        super().__init__(endpoint, route, slot)
+        self._handle = handle
 
     def batcher(self) -> Batcher:
         """Return what runs its model.
@@ -157,12 +280,15 @@ class ServedVariant:
         self.check()
         raise Dormant(handle)
 
-    def check(self) -> None:
-        """Return when its model works, in memory or not.
+    def open_lane(self, ask: Ask, overloaded: bytes) -> Lane:
+        """Return a new lane, with the codecs of the request's protocol."""
+        batcher = self.batcher()
+        decode, encoder = ask.dialect.codecs(batcher.model, ask, self.route.model_version)
+        self._handle.keep(self)
+        return self._keep_lane(ask, batcher, decode, encoder, overloaded)
 
-        Raises:
-            Unavailable: It does not; says why.
-        """
+    def check(self) -> None:
+        """Return when its model works, in memory or not."""
         if self._handle.failure is not None:
             raise Unavailable(
                 f"model {self.route.model_version} of variant {self.route.variant!r} is not loaded: "
@@ -172,11 +298,7 @@ class ServedVariant:
             )
 
     def signature(self) -> Signature:
-        """Return what its model takes and gives.
-
-        Raises:
-            Unavailable: The model does not work, or this worker has not loaded it yet.
-        """
+        """Return what its model takes and gives."""
         self.check()
         signature = self._handle.signature
         if signature is None:
@@ -185,35 +307,42 @@ class ServedVariant:
             )
         return signature
 
-    def forget(self) -> None:
-        """Let go of what its lanes hold of a model that leaves memory."""
-        self.lanes.clear()
 
-    def add_lane(self, key: CodecKey, decode: Decoder, encoder: Encoder, overloaded: bytes) -> Lane:
-        """Return a lane for this protocol and pair of content types, and keep it; see `Lane`."""
-        protocol = key[0]
-        labels = (self.endpoint, self.route.variant, self.route.model_version)
-        self.duration = self._slot.series(metrics.REQUEST_DURATION, *labels)
-        self.inference = self._slot.series(metrics.INFERENCE_DURATION, *labels)
-        self.batch_rows = self._slot.series(metrics.BATCH_SIZE, *labels)
-        self._handle.keep(self)
-        lane = Lane(
-            self, self.batcher(), decode, encoder, lambda status: self.count(protocol, status), overloaded
+class ForwardedVariant(ServedVariant):
+    """One variant whose model is code of its own, and runs in replicas.
+
+    Args:
+        endpoint: Whose.
+        route: From the table.
+        forwarder: The way to them.
+        slot: Where its numbers go.
+    """
+
+    __slots__ = ("_forwarder",)
+
+    def __init__(self, endpoint: str, route: VariantRoute, forwarder: Forwarder, slot: MetricSlot) -> None:
+        super().__init__(endpoint, route, slot)
+        self._forwarder = forwarder
+
+    def open_lane(self, ask: Ask, overloaded: bytes) -> Lane:
+        """Return a new lane, on which bodies go as they come."""
+        if not ask.dialect.forwards:
+            raise self._own_words()
+        return self._keep_lane(ask, self._forwarder, UNREAD, UNREAD, overloaded)
+
+    def check(self) -> None:
+        """Return when some replica works."""
+        self._forwarder.check()
+
+    def signature(self) -> Signature:
+        """Say that only its code knows."""
+        raise self._own_words()
+
+    def _own_words(self) -> InvalidInput:
+        return InvalidInput(
+            f"endpoint {self.endpoint!r} runs code of its own, and only that knows what it takes",
+            hint=f"ask it at /endpoints/{self.endpoint}/invocations",
         )
-        if len(self.lanes) >= LANES_MAX:
-            self.lanes.clear()
-        self.lanes[key] = lane
-        return lane
-
-    def count(self, protocol: str, status: int) -> Series:
-        """Return the counter of replies with this status."""
-        series = self._codes.get((protocol, status))
-        if series is None:
-            route = self.route
-            series = self._codes[protocol, status] = self._slot.series(
-                metrics.REQUESTS, self.endpoint, route.variant, route.model_version, protocol, str(status)
-            )
-        return series
 
 
 class ServedEndpoint:
@@ -222,23 +351,25 @@ class ServedEndpoint:
     Args:
         route: From the table.
         handles: Gives the handle of a model.
+        forwarder: Gives what forwards to replicas.
         slot: Where its numbers go.
     """
 
     __slots__ = ("capture", "name", "only", "route", "routes", "shadows", "variants", "waiting")
 
-    def __init__(self, route: EndpointRoute, handles: Handles, slot: MetricSlot) -> None:
+    def __init__(
+        self, route: EndpointRoute, handles: Handles, forwarder: FindForwarder, slot: MetricSlot
+    ) -> None:
+        def serve(variant: VariantRoute) -> ServedVariant:
+            if variant.digest:
+                return LoadedVariant(route.endpoint, variant, handles(variant.digest), slot)
+            return ForwardedVariant(route.endpoint, variant, forwarder(variant.replicas), slot)
+
         self.name = route.endpoint
         self.route = route
         self.routes = Routes(route)
-        self.variants = [
-            ServedVariant(self.name, variant, handles(variant.digest), slot)
-            for variant in self.routes.production
-        ]
-        self.shadows = [
-            ServedVariant(self.name, variant, handles(variant.digest), slot)
-            for variant in self.routes.shadows
-        ]
+        self.variants = [serve(variant) for variant in self.routes.production]
+        self.shadows = [serve(variant) for variant in self.routes.shadows]
         only = self.routes.only
         self.only = None if only is None else self.variants[only]
         capture = route.capture
@@ -257,15 +388,20 @@ class ServingTable:
     Args:
         routes: The table.
         handles: Gives the handle of a model.
+        forwarder: Gives what forwards to replicas.
         slot: Where its numbers go.
     """
 
-    def __init__(self, routes: RouteTable, handles: Handles, slot: MetricSlot) -> None:
+    def __init__(
+        self, routes: RouteTable, handles: Handles, forwarder: FindForwarder, slot: MetricSlot
+    ) -> None:
         self.routes = routes
         self.digests = routes.digests()
+        self.replicas = routes.replicas()
         self.endpoints: dict[str, ServedEndpoint] = {}  # those that were asked
         self._by_name = {route.endpoint: route for route in routes.endpoints}
         self._handles = handles
+        self._forwarder = forwarder
         self._slot = slot
         self.open = 0  # requests that belong to it
         self.on_drained: Callable[[], None] | None = None  # set once another table is current
@@ -284,7 +420,7 @@ class ServingTable:
                 f"there is no endpoint {name[:80]!r}",
                 hint=offer if known else "nothing is in service; deploy a model first",
             )
-        served = self.endpoints[name] = ServedEndpoint(route, self._handles, self._slot)
+        served = self.endpoints[name] = ServedEndpoint(route, self._handles, self._forwarder, self._slot)
         return served
 
     def names(self) -> list[str]:

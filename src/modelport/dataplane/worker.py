@@ -20,15 +20,17 @@ import uvloop
 
 from modelport import __version__
 from modelport.access.scopes import Scope
-from modelport.dataplane.batching import Batcher
+from modelport.dataplane.batching import Answer, Batcher
 from modelport.dataplane.capture import Capture
 from modelport.dataplane.cold import ColdRequests
 from modelport.dataplane.config import WorkerConfig
 from modelport.dataplane.costs import Costs, measure_costs
 from modelport.dataplane.descriptors import make_room
 from modelport.dataplane.door import Door
+from modelport.dataplane.exchange import Exchange
 from modelport.dataplane.feed_client import FeedClient
 from modelport.dataplane.flights import Flight
+from modelport.dataplane.forward import Forwarders
 from modelport.dataplane.http import Connection
 from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
@@ -37,6 +39,7 @@ from modelport.dataplane.pages import Page
 from modelport.dataplane.protocols.invocations import Invocations
 from modelport.dataplane.protocols.kserve_v1 import KServeV1
 from modelport.dataplane.protocols.open_inference import OpenInference
+from modelport.dataplane.protocols.response_stream import ResponseStream
 from modelport.dataplane.replies import build, plain_error
 from modelport.dataplane.server import Plans, Server
 from modelport.dataplane.serving import Serving
@@ -124,9 +127,17 @@ class Worker:
             timeout_s=settings.canary_timeout_s,
             bytes_max=budget_for_models(settings, machine_bytes()),
         )
+        self._forwarders = Forwarders(
+            layout.replicas,
+            settings,
+            loop,
+            clock.monotonic,
+            self._finish,
+        )
         self.serving = Serving(
             layout.routes,
             self._models,
+            self._forwarders,
             marks,
             self._slot,
             config.try_model,
@@ -154,6 +165,7 @@ class Worker:
         door = Door(
             (
                 Invocations(unpacking),
+                ResponseStream(unpacking),
                 OpenInference(tables, self._show_ready, unpacking),
                 KServeV1(tables, unpacking),
             ),
@@ -199,6 +211,7 @@ class Worker:
             await self._serve(sockets, on_ready)
         for task in (starting, stopped):
             await _end(task)
+        self._forwarders.close()
         self.server.close()
         self._watchdog.close()
         await asyncio.to_thread(self._capture.close)
@@ -273,6 +286,7 @@ class Worker:
     async def _flush(self) -> None:
         while True:
             self._models.make_room()  # models that were busy when room was wanted
+            self._forwarders.tidy()
             self._write_numbers()
             self._suspects.look()
             await asyncio.sleep(FLUSH_S)
@@ -311,6 +325,10 @@ class Worker:
             new_flight=self._new_flight,
             on_stuck=self._give_up,
         )
+
+    def _finish(self, exchange: Exchange, answer: Answer) -> None:
+        """Take what came of a forwarded request; whoever forwards was made before the invoker."""
+        self._invoker.finish(exchange, answer)
 
     def _new_flight(self) -> Flight:
         return Flight(self._config.settings.layout.flights, f"inference-{self._config.index}")

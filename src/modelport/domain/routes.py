@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from modelport.domain.errors import InvalidInput
+
+REPLICA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+"""The name of a replica's socket: one component of a path, and never a way out of its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,9 +18,15 @@ class VariantRoute:
     Args:
         variant: Its name.
         model_version: `NAME:3`, echoed in replies.
-        digest: SHA-256 of the model's manifest: which model answers.
+        digest: SHA-256 of the model's manifest: which model answers. Empty where the model is code of its
+            own, which no worker loads.
         weight: Relative share of traffic, at least 0; ignored for a shadow.
         shadow: It gets a copy of requests and its answers are dropped (but captured).
+        replicas: Where that code runs: names of Unix sockets in the home's `run/replicas`. Without a digest
+            and without replicas nobody answers, for the time being.
+
+    Raises:
+        InvalidInput: It has both a digest and replicas, or a replica's name is no plain file name.
     """
 
     variant: str
@@ -22,6 +34,18 @@ class VariantRoute:
     digest: str
     weight: float = 1.0
     shadow: bool = False
+    replicas: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.digest and self.replicas:
+            raise InvalidInput(
+                f"variant {self.variant!r} has both a model to load and replicas", hint="give it one of them"
+            )
+        for name in self.replicas:
+            if not REPLICA.fullmatch(name):
+                raise InvalidInput(
+                    f"found replica {name[:80]!r}, expected letters, digits, '.', '_' and '-', at most 100"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +81,15 @@ class RouteTable:
 
     def digests(self) -> frozenset[str]:
         """Return the digests of all models this table needs in memory."""
-        return frozenset(variant.digest for endpoint in self.endpoints for variant in endpoint.variants)
+        return frozenset(
+            variant.digest for endpoint in self.endpoints for variant in endpoint.variants if variant.digest
+        )
+
+    def replicas(self) -> frozenset[tuple[str, ...]]:
+        """Return the replicas of each variant that has some."""
+        return frozenset(
+            variant.replicas
+            for endpoint in self.endpoints
+            for variant in endpoint.variants
+            if variant.replicas
+        )

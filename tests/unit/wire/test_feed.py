@@ -45,6 +45,8 @@ def test_a_route_table_round_trips_and_knows_its_models():
                 (
                     VariantRoute("v1", "flights:1", "a" * 64),
                     VariantRoute("v2", "flights:2", "b" * 64, 0.1, shadow=True),
+                    VariantRoute("v3", "flights:3", "", replicas=("v3-0.sock", "v3-1.sock")),
+                    VariantRoute("v4", "flights:4", ""),
                 ),
                 CaptureRoute(12.5, outputs=False),
             ),
@@ -52,6 +54,25 @@ def test_a_route_table_round_trips_and_knows_its_models():
     )
     assert feed.decode_routes(feed.encode_routes(table)) == table
     assert table.digests() == {"a" * 64, "b" * 64}
+    assert table.replicas() == {("v3-0.sock", "v3-1.sock")}
+
+
+def test_a_table_from_before_there_were_replicas_is_read():
+    content = (
+        b'{"revision":1,"endpoints":[{"endpoint":"e","variants":'
+        b'[{"variant":"v","model_version":"m:1","digest":"aa"}]}]}'
+    )
+    assert feed.decode_routes(content) == RouteTable(
+        1, (EndpointRoute("e", (VariantRoute("v", "m:1", "aa"),)),)
+    )
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\\n", "\\u0000", "a" * 101, "\u00e9"])
+def test_a_replica_outside_its_folder_is_refused(name):
+    content = f"""{{"revision":1,"endpoints":[{{"endpoint":"e","variants":[
+        {{"variant":"v","model_version":"m:1","digest":"","replicas":["{name}"]}}]}}]}}"""
+    with pytest.raises(InvalidInput, match="replica"):
+        feed.decode_routes(content.encode())
 
 
 def test_route_files_sort_by_revision(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,11 +24,19 @@ TIMEOUT_FORM = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class Dialect(Protocol):
-    """One protocol's way of asking and of being refused."""
+    """One protocol's way of asking and of being refused.
+
+    Attributes:
+        name: For metrics.
+        headers: Header names that it looks at, in lower case.
+        forwards: Code in replicas takes its bodies.
+        streams: It is answered in parts.
+    """
 
     name: str
     headers: tuple[str, ...]
-    """Header names that it looks at, in lower case."""
+    forwards: bool
+    streams: bool
 
     def claim(self, head: RequestHead) -> Ask | None:
         """Return what a request asks for, None when its path belongs to another protocol.
@@ -78,6 +87,7 @@ class Ask:
         accept: What the reply may be; None when not given.
         inference_id: The caller's own id for the prediction; None when not given.
         timeout_s: Seconds until an answer is of no use any more; None leaves it to the settings.
+        headers: Those of the request that some protocol looks at, names in lower case.
     """
 
     dialect: Dialect
@@ -89,6 +99,7 @@ class Ask:
     accept: str | None = None
     inference_id: bytes | None = None
     timeout_s: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     chooses: bool = field(init=False)
     codec_key: tuple[str, str | None, str | None, str | None] = field(init=False)
 
@@ -123,6 +134,7 @@ def read_ask(
         accept=accept,
         inference_id=_inference_id(headers.get(INFERENCE_ID)),
         timeout_s=_timeout_s(headers.get(TIMEOUT)),
+        headers=headers,
     )
 
 

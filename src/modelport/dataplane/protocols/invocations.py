@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from modelport.dataplane.forward import PASSED_ON, ReplicaFailed
 from modelport.dataplane.heads import RequestHead
 from modelport.dataplane.pages import Page
 from modelport.dataplane.protocols.ask import COMMON_HEADERS, Ask, read_ask
@@ -41,7 +42,9 @@ class Invocations:
     """
 
     name = "invocations"
-    headers: tuple[str, ...] = (*COMMON_HEADERS, "accept")
+    headers: tuple[str, ...] = (*COMMON_HEADERS, *PASSED_ON, "accept")
+    forwards = True
+    streams = False
 
     def __init__(self, limits: Unpacking) -> None:
         self._limits = limits
@@ -101,3 +104,16 @@ class Invocations:
         """Return the reply to a request that is no proper HTTP, or too large."""
         kind = ERROR_TYPES.get(status, "ValidationError")
         return build(status, msgspec.json.encode({"Message": reason}), headers=[("x-amzn-errortype", kind)])
+
+
+def refuse_failed(failed: ReplicaFailed) -> bytes:
+    """Return the reply that says how code in a replica failed.
+
+    What is not known is left out, `LogStreamArn` always: there is no such stream.
+    """
+    document: dict[str, Any] = {"Message": failed.message, "code": ModelFailed.code}
+    if failed.status is not None:
+        document["OriginalStatusCode"] = failed.status
+    if failed.original is not None:
+        document["OriginalMessage"] = failed.original
+    return build(424, msgspec.json.encode(document), headers=[("x-amzn-errortype", ERROR_TYPES[424])])

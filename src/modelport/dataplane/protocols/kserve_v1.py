@@ -35,6 +35,8 @@ class KServeV1:
     """
 
     name = "v1"
+    forwards = False
+    streams = False
     headers: tuple[str, ...] = COMMON_HEADERS
 
     def __init__(self, tables: Tables, limits: Unpacking) -> None:

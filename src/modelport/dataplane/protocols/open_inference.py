@@ -52,6 +52,8 @@ class OpenInference:
     """
 
     name = "v2"
+    forwards = False
+    streams = False
     headers: tuple[str, ...] = (*COMMON_HEADERS, JSON_LENGTH)
 
     def __init__(self, tables: Tables, ready: Callable[[], bytes], limits: Unpacking) -> None:

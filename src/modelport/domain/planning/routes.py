@@ -47,8 +47,14 @@ def route_of(
 
 
 def digests_of(routes: Iterable[EndpointRoute | None]) -> frozenset[str]:
-    """Return the digests of all models some routes need; None needs none."""
-    return frozenset(variant.digest for route in routes if route is not None for variant in route.variants)
+    """Return the digests of all models some routes need; None needs none, nor does code in replicas."""
+    return frozenset(
+        variant.digest
+        for route in routes
+        if route is not None
+        for variant in route.variants
+        if variant.digest
+    )
 
 
 def change_table(
