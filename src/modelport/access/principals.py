@@ -66,6 +66,23 @@ def authenticate(authorization: str | None, tokens: TokenFile | None) -> Princip
     return Principal(grant.name, grant.scopes)
 
 
+def authenticate_key(tokens: TokenFile | None) -> Principal:
+    """Return who sent a request that an AWS key signed. No signature is verified yet.
+
+    Args:
+        tokens: The configured token file; None: no tokens, so everybody who reaches the port is `local`.
+
+    Raises:
+        Unauthenticated: Tokens are configured, and no key stands for one of them.
+    """
+    if tokens is None:
+        return LOCAL
+    raise Unauthenticated(
+        "this platform knows its callers by tokens, and has no AWS keys for them",
+        hint="use its REST API, or the modelport command with MODELPORT_TOKEN",
+    )
+
+
 def check_bind(host: str, *, tokens_configured: bool) -> None:
     """Let a platform bind to `host` only if nobody unknown can reach it.
 

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from modelport import __version__
 from modelport.access.hosts import parse_allowed
+from modelport.access.principals import authenticate_key
 from modelport.api import operation
 from modelport.api.aws.cloudwatch import CLOUDWATCH
 from modelport.api.aws.door import AwsDoor
@@ -39,9 +40,8 @@ def build_app(platform: Platform) -> FastAPI:
     describe_api(app)
     check_scopes(app)
     allowed = parse_allowed(platform.settings.allowed_hosts, bound=platform.settings.host)
-    layout = platform.settings.layout
     runtime = Runtime(
-        layout.inference_socket,
+        platform.settings.layout.inference_socket,
         timeout_s=platform.settings.request_timeout_s + FORWARD_SLACK_S,
     )
     app.add_middleware(
@@ -49,11 +49,7 @@ def build_app(platform: Platform) -> FastAPI:
         platform=platform,
         services={service.name: service for service in (SAGEMAKER, CLOUDWATCH)},
         runtime=runtime,
-        s3=S3(
-            platform.objects,
-            spool=layout.artifacts / "incoming",
-            bytes_max=platform.settings.artifact_bytes_max,
-        ),
+        s3=S3(platform.objects, platform.settings, lambda: authenticate_key(platform.tokens)),
     )
     app.add_middleware(Gate, allowed=allowed)  # the last one added is the first one asked
     return app

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 import structlog
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from modelport.access.principals import LOCAL, Principal
+from modelport.access.principals import Principal, authenticate_key
 from modelport.api.aws.calls import Call, Service
 from modelport.api.aws.credentials import Credential, find_credential
 from modelport.api.aws.errors import AwsError, aws_error
@@ -23,6 +25,7 @@ from modelport.api.aws.shapes import Table, load_table
 from modelport.api.aws.shaping import shape_output
 from modelport.api.aws.validation import validate
 from modelport.api.platform import Platform
+from modelport.api.receiving import read_pieces
 from modelport.domain.errors import ModelportError
 
 UNKNOWN_OPERATION = "UnknownOperationException"
@@ -67,32 +70,35 @@ class AwsDoor:
             await self._app(scope, receive, send)
             return
         credential = find_credential(scope["headers"], scope.get("query_string", b""))
-        of_s3 = credential is not None and credential.service == S3_SERVICE
-        if of_s3 and self._platform.tokens is None:
+        if credential is not None and credential.service == S3_SERVICE:
             await self._s3(scope, receive, send)
-        elif scope["path"].startswith(RUNTIME_PATH) and not of_s3:
+        elif scope["path"].startswith(RUNTIME_PATH):
             await self._runtime(scope, receive, send)
         elif credential is None:
             await self._app(scope, receive, send)
         else:
-            await self._answer(credential, scope, receive, send)
+            await self._answer(credential, HttpRequest(scope, receive), send)
 
-    async def _answer(self, credential: Credential, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, credential: Credential, request: HttpRequest, send: Send) -> None:
         request_id = str(uuid.uuid4())
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers, settings = dict(request.headers), self._platform.settings
         in_xml = FORM in headers.get("content-type", "")
         kind = XML if in_xml else JSON % b"1.1"
         status, told = 200, {}
         try:
-            principal = self._authenticate()
-            body = await _read_body(receive, self._platform.settings.body_bytes_max)
+            principal = authenticate_key(self._platform.tokens)
+            pieces = read_pieces(request, settings.body_bytes_max, settings.body_timeout_s)
+            body = b"".join([piece async for piece in pieces])
             if credential.service in QUERY_SERVICES:
                 reply = answer_query(credential.service, read_form(body), principal, request_id)
             else:
                 service = self._service(credential.service)
                 kind = JSON % load_table(service.name).json_version.encode("ascii")
                 reply = await run_in_threadpool(self._perform, service, headers, body, credential, principal)
-        except AwsError as error:
+        except ClientDisconnect:
+            return
+        except (ModelportError, AwsError) as problem:
+            error = aws_error(problem) if isinstance(problem, ModelportError) else problem
             status = error.status
             document = {"__type": error.code, "message": error.message}
             reply = query_error(error, request_id) if in_xml else msgspec.json.encode(document)
@@ -109,15 +115,6 @@ class AwsDoor:
                 f"it offers: {', '.join(sorted([*self._services, *QUERY_SERVICES, S3_SERVICE]))}",
             )
         return service
-
-    def _authenticate(self) -> Principal:
-        if self._platform.tokens is not None:
-            raise AwsError(
-                "UnrecognizedClientException",
-                "this platform knows its callers by tokens, and has no AWS keys for them: "
-                "use its REST API or the modelport command with MODELPORT_TOKEN",
-            )
-        return LOCAL
 
     def _perform(
         self,
@@ -137,9 +134,7 @@ class AwsDoor:
             parameters = {} if signature.input is None else validate(table, signature.input, _decode(body))
             call = Call(name, parameters, credential.region, principal, self._platform)
             return msgspec.json.encode(shape_output(table, signature.output, operation(call)))
-        except ModelportError as error:
-            raise aws_error(error) from error
-        except AwsError:
+        except (ModelportError, AwsError):
             raise
         except Exception as error:
             _log.exception("aws.failed", operation=name)
@@ -164,23 +159,6 @@ def _decode(body: bytes) -> Any:
         return msgspec.json.decode(body or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AwsError("SerializationException", f"the body is not JSON: {error}") from error
-
-
-async def _read_body(receive: Receive, bytes_max: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise AwsError("RequestTimeoutException", "the body is not complete")
-        part = message.get("body", b"")
-        size += len(part)
-        if size > bytes_max:
-            raise AwsError("RequestEntityTooLargeException", f"the body has more than {bytes_max} bytes", 413)
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)
 
 
 async def _send_reply(

@@ -5,12 +5,15 @@ Source: SageMaker API reference, Common Errors; botocore repeats 5xx and 429, so
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from modelport.domain import errors
 from modelport.domain.errors import ModelportError
 
 VALIDATION = "ValidationException"
 
 CODES: dict[type[ModelportError], tuple[str, int]] = {
+    errors.PayloadTooLarge: ("RequestEntityTooLargeException", 413),
     errors.InvalidInput: (VALIDATION, 400),
     errors.NotFound: (VALIDATION, 400),
     errors.Conflict: (VALIDATION, 400),
@@ -40,7 +43,19 @@ class AwsError(Exception):
         self.status = status
 
 
+def spell(
+    error: ModelportError, codes: Mapping[type[ModelportError], tuple[str, int]]
+) -> tuple[str, str, int]:
+    """Return code, message and status of one of our errors.
+
+    Args:
+        error: What happened.
+        codes: A door's table; the nearest class above counts.
+    """
+    code, status = next(codes[above] for above in type(error).__mro__ if above in codes)
+    return code, f"{error.message}; {error.hint}" if error.hint else error.message, status
+
+
 def aws_error(error: ModelportError) -> AwsError:
     """Return one of our errors as an AWS client knows it."""
-    code, status = next(CODES[above] for above in type(error).__mro__ if above in CODES)
-    return AwsError(code, f"{error.message}; {error.hint}" if error.hint else error.message, status)
+    return AwsError(*spell(error, CODES))

@@ -15,7 +15,8 @@ from modelport.access.principals import Principal
 from modelport.access.scopes import Scope
 from modelport.api.callers import may
 from modelport.api.platform import Here
-from modelport.api.rest.bodies import answer, read_pieces
+from modelport.api.receiving import read_pieces
+from modelport.api.rest.bodies import answer
 from modelport.api.rest.schemas import serves
 from modelport.domain.errors import NotFound
 
@@ -39,8 +40,8 @@ async def upload(
     x_content_sha256: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Store the body; nothing is kept when it is not what X-Content-SHA256 says."""
-    limit = platform.settings.artifact_bytes_max
-    pieces = _gathered(read_pieces(request, limit))
+    settings = platform.settings
+    pieces = _gathered(read_pieces(request, settings.artifact_bytes_max, settings.body_timeout_s))
     size = 0
 
     def crossing() -> Iterator[bytes]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,8 +10,9 @@ from fastapi import Depends, Request
 from fastapi.responses import Response
 
 from modelport.api.platform import platform_of
+from modelport.api.receiving import read_pieces
 from modelport.control.services.page import Page
-from modelport.domain.errors import InvalidInput, PayloadTooLarge
+from modelport.domain.errors import InvalidInput
 from modelport.domain.resource import Resource
 from modelport.wire.documents import to_fields
 
@@ -38,7 +38,8 @@ def body(kind: type[T]) -> Any:
                 hint="send the header Content-Type: application/json",
             )
         content = bytearray()
-        async for piece in read_pieces(request, platform_of(request).settings.body_bytes_max):
+        settings = platform_of(request).settings
+        async for piece in read_pieces(request, settings.body_bytes_max, settings.body_timeout_s):
             content += piece
         try:
             return msgspec.json.decode(content, type=kind)
@@ -54,35 +55,6 @@ def body(kind: type[T]) -> Any:
 def kind_of_body(calls: list[Callable[..., Any]]) -> Any:
     """Return the type of the document that one of a route's dependencies reads; None without one."""
     return next((call.kind for call in calls if hasattr(call, "kind")), None)
-
-
-async def read_pieces(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
-    """Yield a body as it arrives.
-
-    Raises:
-        PayloadTooLarge: There are more than `bytes_max` bytes; told before they are read where possible.
-        InvalidInput: The client paused for longer than the setting `body_timeout_s`.
-    """
-    declared = request.headers.get("content-length", "")
-    size = int(declared) if declared.isdecimal() else 0
-    received = 0
-    pause_s = platform_of(request).settings.body_timeout_s
-    stream = request.stream()
-    while size <= bytes_max and received <= bytes_max:
-        try:
-            piece = await asyncio.wait_for(anext(stream, None), pause_s)
-        except TimeoutError:
-            raise InvalidInput(
-                f"the body paused for {pause_s:g} s after {received} bytes", hint="send it again"
-            ) from None
-        if piece is None:
-            return
-        received += len(piece)
-        yield piece
-    raise PayloadTooLarge(
-        f"the body has {max(size, received)} bytes or more, at most {bytes_max} are allowed",
-        hint="send less at once, or raise the setting",
-    )
 
 
 def describe(resource: Resource[Any, Any, Any]) -> dict[str, Any]:

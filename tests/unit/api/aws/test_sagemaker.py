@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from botocore.exceptions import ClientError
 
 from fakes import aws
+from fakes.doors import Doors
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012"
@@ -311,8 +314,28 @@ def test_with_tokens_aws_keys_open_nothing(doors):
         code, message = refused(aws.client("sagemaker", str(client.base_url)).list_models)
         assert code == "UnrecognizedClientException"
         assert "MODELPORT_TOKEN" in message
-        with pytest.raises(ClientError):
+        with pytest.raises(ClientError) as caught:
             aws.client("s3", str(client.base_url)).list_buckets()
+        assert caught.value.response["Error"]["Code"] == "InvalidAccessKeyId"
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_a_client_that_pauses_within_a_body_is_let_go(tmp_path):
+    doors = Doors(tmp_path / "impatient", body_timeout_s=0.05)
+    try:
+        for service in ("sagemaker", "s3", "sts"):
+            scope = f"AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/{service}/aws4_request, Signature=0"
+            with socket.create_connection(
+                ("127.0.0.1", doors.client.base_url.port), timeout=10
+            ) as connection:
+                connection.sendall(
+                    f"PUT /bucket/k HTTP/1.1\r\nHost: localhost\r\nAuthorization: {scope}\r\n"
+                    "Content-Length: 100\r\n\r\nx".encode()
+                )
+                head = connection.recv(65_536)
+            assert head.startswith(b"HTTP/1.1 400 "), service
+    finally:
+        doors.close()
 
 
 def test_bodies_that_are_no_json_are_refused(doors):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import IO
 
 import structlog
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
 from starlette.types import Receive, Scope, Send
 
 from modelport.api.aws.documents import MalformedXml
 from modelport.api.aws.s3 import buckets, objects, uploads
 from modelport.api.aws.s3.errors import S3Error, s3_error
 from modelport.api.aws.s3.requests import Reply, Request, read_request
+from modelport.api.receiving import read_pieces
 from modelport.control.services.objects import ObjectStore, read_chunks
-from modelport.domain.errors import ModelportError
+from modelport.domain.errors import ModelportError, PayloadTooLarge
+from modelport.settings import Settings
 
 SPOOLED_BYTES = 1 << 20
 """A larger body waits in a file until it is complete."""
@@ -96,15 +99,18 @@ class S3:
 
     Args:
         store: What it stands on.
-        spool: Folder where large bodies wait until they are complete, on the disk that they will lie on.
-        bytes_max: Largest accepted body.
+        settings: Limits, and the folder where large bodies wait until they are complete: on the disk that
+            they will lie on.
+        admit: Returns when whoever signed a request may have it answered.
     """
 
-    def __init__(self, store: ObjectStore, *, spool: Path, bytes_max: int) -> None:
-        spool.mkdir(parents=True, exist_ok=True)
+    def __init__(self, store: ObjectStore, settings: Settings, admit: Callable[[], object]) -> None:
         self._store = store
-        self._spool = spool
-        self._bytes_max = bytes_max
+        self._admit = admit
+        self._bytes_max = settings.artifact_bytes_max
+        self._pause_s = settings.body_timeout_s
+        self._spool = settings.layout.artifacts / "incoming"
+        self._spool.mkdir(parents=True, exist_ok=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request of ASGI."""
@@ -112,26 +118,22 @@ class S3:
         resource = scope["raw_path"].decode("latin-1")
         with tempfile.SpooledTemporaryFile(SPOOLED_BYTES, dir=str(self._spool)) as body:
             try:
-                if self._is_too_large(scope):
-                    raise _too_large(self._bytes_max)
-                await _spool(receive, body, self._bytes_max)
+                self._admit()
+                pieces = read_pieces(HttpRequest(scope, receive), self._bytes_max, self._pause_s)
+                await _spool(pieces, body)
                 reply = await run_in_threadpool(self._answer, scope, body)
-            except S3Error as error:
+            except ClientDisconnect:
+                return
+            except (ModelportError, S3Error) as problem:
+                error = s3_error(problem) if isinstance(problem, ModelportError) else problem
+                ends = isinstance(problem, PayloadTooLarge) and b"expect" in dict(scope["headers"])
                 reply = Reply(
                     error.status,
-                    {"content-type": "application/xml", **self._end_of(scope)},
+                    # A body that was announced and not asked for may come or not: nothing can follow it.
+                    {"content-type": "application/xml"} | ({"connection": "close"} if ends else {}),
                     error.body(resource, request_id),
                 )
         await _send(send, reply, request_id, head=scope["method"] == "HEAD")
-
-    def _is_too_large(self, scope: Scope) -> bool:
-        """Return whether a body says so itself: it is not read then, or, with `100-continue`, never sent."""
-        return int(dict(scope["headers"]).get(b"content-length", b"0")) > self._bytes_max
-
-    def _end_of(self, scope: Scope) -> dict[str, str]:
-        """Return the header that ends a connection on which a body was announced that never comes."""
-        waits = b"expect" in dict(scope["headers"])
-        return {"connection": "close"} if waits and self._is_too_large(scope) else {}
 
     def _answer(self, scope: Scope, body: IO[bytes]) -> Reply:
         request = read_request(
@@ -140,12 +142,10 @@ class S3:
         try:
             with body:  # a large file takes its time to go, so here and not on the loop
                 return find_operation(request)(self._store, request)
-        except S3Error:
+        except (ModelportError, S3Error):
             raise
         except MalformedXml as error:
             raise S3Error("MalformedXML", str(error)) from error
-        except ModelportError as error:
-            raise s3_error(error) from error
         except Exception as error:
             _log.exception("s3.failed", method=request.method)
             raise S3Error(
@@ -194,30 +194,21 @@ def _no_such(method: str) -> S3Error:
     return S3Error("MethodNotAllowed", f"{method[:20]} is not allowed here", 405)
 
 
-async def _spool(receive: Receive, body: IO[bytes], bytes_max: int) -> None:
-    size = held = 0
-    parts: list[bytes] = []
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise S3Error("RequestTimeout", "the body is not complete")
-        part = message.get("body", b"")
-        size, held = size + len(part), held + len(part)
-        if size > bytes_max:
-            raise _too_large(bytes_max)
-        parts.append(part)
-        more = message.get("more_body", False)
-        if held > SPOOLED_BYTES or (size > SPOOLED_BYTES and not more):
+async def _spool(pieces: AsyncIterator[bytes], body: IO[bytes]) -> None:
+    size = 0
+    held = bytearray()
+    async for piece in pieces:
+        held += piece
+        size += len(piece)
+        if len(held) > SPOOLED_BYTES:
             # To the disk, which may keep a thread waiting but not the loop.
-            await run_in_threadpool(body.writelines, parts)
-            parts, held = [], 0
-    body.writelines(parts)
+            await run_in_threadpool(body.write, bytes(held))
+            held.clear()
+    if size > SPOOLED_BYTES:
+        await run_in_threadpool(body.write, bytes(held))
+    else:
+        body.write(held)
     body.seek(0)
-
-
-def _too_large(bytes_max: int) -> S3Error:
-    return S3Error("EntityTooLarge", f"the body has more than {bytes_max} bytes")
 
 
 async def _send(send: Send, reply: Reply, request_id: str, *, head: bool) -> None:

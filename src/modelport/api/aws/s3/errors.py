@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelport.api.aws.documents import element, render
+from modelport.api.aws.errors import AwsError, spell
 from modelport.domain import errors, objects
 from modelport.domain.errors import ModelportError
 
@@ -29,20 +30,8 @@ CODES: dict[type[ModelportError], tuple[str, int]] = {
 """The one table of this door."""
 
 
-class S3Error(Exception):
-    """What an S3 client is told.
-
-    Args:
-        code: S3's name for it.
-        message: For people.
-        status: HTTP status.
-    """
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.status = status
+class S3Error(AwsError):
+    """What an S3 client is told."""
 
     def body(self, resource: str, request_id: str) -> bytes:
         """Return the XML of the error."""
@@ -61,5 +50,4 @@ class S3Error(Exception):
 
 def s3_error(error: ModelportError) -> S3Error:
     """Return one of our errors as an S3 client knows it."""
-    code, status = next(CODES[above] for above in type(error).__mro__ if above in CODES)
-    return S3Error(code, f"{error.message}; {error.hint}" if error.hint else error.message, status)
+    return S3Error(*spell(error, CODES))
