@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from modelport.domain.clock import Clock
-from modelport.domain.metrics import MINUTE_S, Reading, SeriesKey
+from modelport.domain.metrics import Reading, SeriesKey, minute_of
 from modelport.stores.records.metrics import MetricIndex
 from modelport.stores.records.records import Records
 from modelport.telemetry import metrics
@@ -55,8 +55,7 @@ class Sampler:
         readings = read_endpoints(self._read_totals(self._folder))
         news = {key: reading for key, reading in readings.items() if self._last.get(key) != reading}
         if news:  # a quiet platform writes nothing
-            now = self._clock.now()
-            minute = int(now.timestamp()) - int(now.timestamp()) % MINUTE_S
+            minute = minute_of(self._clock.now().timestamp())
             with self._records.transaction() as tx:
                 index = MetricIndex(tx)
                 index.follow(minute, news)

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from modelport.domain.errors import InvalidInput
 
 MINUTE_S = 60
+VALUE_MAX = 2.0**360
+"""Largest value that may be put, either side of 0. Source: PutMetricData. Sums of such stay numbers."""
+
 POINTS_MAX = 1_440
 """Most datapoints of one answer. Source: GetMetricStatistics."""
 
@@ -90,6 +93,11 @@ class Reading:
         average = grown.total / grown.count
         # Of a latency only count and sum are known: its average is as good as its least and largest.
         return grown if self.least < self.most else replace(grown, least=average, most=average)
+
+
+def minute_of(at: float) -> int:
+    """Return the start of the minute of a time; both in seconds since 1970."""
+    return int(at // MINUTE_S) * MINUTE_S
 
 
 def gather(samples: Iterable[tuple[int, Sample]], period_s: int) -> dict[int, Sample]:

@@ -135,6 +135,21 @@ def test_weights_and_counts_are_kept_where_they_are_to_be_retained(serving: Hous
     assert (summary.current_weight, summary.current_instance_count) == (1.0, 1)
 
 
+def test_counts_survive_an_update_that_goes_back(serving: House) -> None:
+    services = serving.endpoints
+    services.set_weights("air", {"a": 2.0}, {"a": 4}, principal=ME)
+    serving.run()
+    services.create_model(archive("bad", "s3://models/none.tar.gz"), principal=ME)
+    services.create_config(config("bad", "bad"), principal=ME)
+    for go_back in (serving.run, lambda: services.rollback("air", principal=ME)):
+        services.update("air", "bad", principal=ME)
+        go_back()
+        serving.run()
+        services.set_weights("air", {"a": 3.0}, principal=ME)
+        (summary,) = serving.settle("air").status.production_variants
+        assert (summary.current_weight, summary.current_instance_count) == (3.0, 4)
+
+
 def test_tags_change_without_touching_the_wish(serving: House) -> None:
     tags = Tags(serving.records)
     before = serving.endpoints.describe("air")

@@ -269,3 +269,13 @@ def test_a_body_that_pauses_is_not_waited_for(tmp_path):
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert doors.artifacts.digests() == []
     doors.close()
+
+
+def test_what_aws_clients_said_is_not_for_ours_to_say(doors):
+    doors.register()
+    model = {"model_name": "m", "primary_container": {"model_package_name": "truth:1"}}
+    config = {"endpoint_config_name": "c", "production_variants": []}
+    for path, wish in (("models", model), ("endpoint-configs", config)):
+        answer = doors.client.post(f"/api/v1/{path}", json={**wish, "request": {"ModelName": 5}})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+        assert "`request`" in answer.json()["detail"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from modelport.access.scopes import Scope
 from modelport.api.aws.calls import Call, Service
 from modelport.api.aws.errors import AwsError
 from modelport.domain.errors import InvalidInput
-from modelport.domain.metrics import Sample, SeriesKey
+from modelport.domain.metrics import VALUE_MAX, Sample, SeriesKey
 
 RESERVED = "AWS/"
 LISTED_MAX = 500
@@ -28,10 +29,9 @@ def put(call: Call) -> None:
     namespace = call.parameters["Namespace"]
     if namespace.startswith(RESERVED):
         raise AwsError("InvalidParameterValue", f"the namespace {namespace!r} is the platform's own")
-    now = datetime.now(UTC)
     observed = []
     for number, datum in enumerate(call.parameters.get("MetricData", ()), 1):
-        at = datum.get("Timestamp", now).timestamp()
+        at = datum["Timestamp"].timestamp() if "Timestamp" in datum else None
         observed += [(_key(namespace, datum), at, sample) for sample in _samples(datum, number)]
     call.platform.metrics_over_time.put(observed)
 
@@ -59,6 +59,8 @@ def get_data(call: Call) -> dict[str, Any]:
     newest_first = call.parameters.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     results = []
     for query in call.parameters["MetricDataQueries"]:
+        if not query.get("ReturnData", True):
+            continue
         if "MetricStat" not in query:
             raise AwsError("ValidationError", f"query {query['Id']!r}: modelport offers MetricStat only")
         stat = query["MetricStat"]
@@ -78,7 +80,7 @@ def get_data(call: Call) -> dict[str, Any]:
                 "StatusCode": "Complete",
             }
         )
-    return {"MetricDataResults": [each for each in results if _is_returned(call, each["Id"])]}
+    return {"MetricDataResults": results}
 
 
 def list_metrics(call: Call) -> dict[str, Any]:
@@ -125,18 +127,25 @@ def _samples(datum: Mapping[str, Any], number: int) -> list[Sample]:
     """Return what a datum observed: one value, values with their counts, or a ready summary."""
     if "StatisticValues" in datum:
         given = datum["StatisticValues"]
-        summary = Sample(given["SampleCount"], given["Sum"], given["Minimum"], given["Maximum"])
-        return [summary] if summary.count > 0 else []
-    values = datum.get("Values", [datum["Value"]] if "Value" in datum else [])
-    counts = datum.get("Counts", [1.0] * len(values))
-    if not values or len(values) != len(counts) or len(values) > SAMPLED_MAX:
-        raise AwsError(
-            "InvalidParameterCombination",
-            f"MetricData.member.{number} has {len(values)} values and {len(counts)} counts, expected 1 to "
-            f"{SAMPLED_MAX} of each",
-        )
-    pairs = zip(values, counts, strict=True)
-    return [Sample(count, value * count, value, value) for value, count in pairs if count > 0]
+        found = [Sample(given["SampleCount"], given["Sum"], given["Minimum"], given["Maximum"])]
+    else:
+        values = datum.get("Values", [datum["Value"]] if "Value" in datum else [])
+        counts = datum.get("Counts", [1.0] * len(values))
+        if not values or len(values) != len(counts) or len(values) > SAMPLED_MAX:
+            raise AwsError(
+                "InvalidParameterCombination",
+                f"MetricData.member.{number} has {len(values)} values and {len(counts)} counts, "
+                f"expected 1 to {SAMPLED_MAX} of each",
+            )
+        pairs = zip(values, counts, strict=True)
+        found = [Sample(count, value * count, value, value) for value, count in pairs]
+    for sample in found:
+        if sample.count < 0 or max(map(abs, astuple(sample))) > VALUE_MAX:
+            raise AwsError(
+                "InvalidParameterValue",
+                f"MetricData.member.{number} has a value beyond {VALUE_MAX:g}, or a count below 0",
+            )
+    return [sample for sample in found if sample.count > 0]
 
 
 def _read(call: Call, key: SeriesKey, asked: Mapping[str, Any], period: int) -> Mapping[int, Sample]:
@@ -152,11 +161,6 @@ def _statistic(sample: Sample, name: str) -> float:
         return sample.statistic(name)
     except InvalidInput as error:
         raise AwsError("ValidationError", f"{error.message}; {error.hint}") from error
-
-
-def _is_returned(call: Call, query_id: str) -> bool:
-    queries = call.parameters["MetricDataQueries"]
-    return any(query["Id"] == query_id and query.get("ReturnData", True) for query in queries)
 
 
 def _has(key: SeriesKey, wanted: Mapping[str, Any]) -> bool:

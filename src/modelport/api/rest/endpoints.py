@@ -17,6 +17,7 @@ from modelport.api.rest.schemas import Patience, serves
 from modelport.control.services.labels import Accepted
 from modelport.control.services.page import Page
 from modelport.domain.endpoint import Endpoint, EndpointConfig, EndpointConfigSpec, EndpointSpec
+from modelport.domain.errors import InvalidInput
 from modelport.domain.names import parse_version
 from modelport.domain.registry import Model, ModelSpec
 
@@ -74,6 +75,7 @@ def list_models(platform: Here, _: Reader, after: str | None = None, limit: int 
 @router.post("/models", **serves(Model, status=201))
 def create_model(platform: Here, caller: Writer, wish: Annotated[ModelSpec, body(ModelSpec)]) -> Response:
     """Make a deployable pointer to the version that `model_package_name` points at now, or to an archive."""
+    _check_ours(wish)
     return answer(platform.endpoints.create_model(wish, principal=caller.name), status=201)
 
 
@@ -101,6 +103,7 @@ def create_config(
     platform: Here, caller: Writer, wish: Annotated[EndpointConfigSpec, body(EndpointConfigSpec)]
 ) -> Response:
     """Make an endpoint config; it never changes afterwards."""
+    _check_ours(wish)
     return answer(platform.endpoints.create_config(wish, principal=caller.name), status=201)
 
 
@@ -197,3 +200,10 @@ def accept_labels(
     """Keep labels, all of them or none; they are durable when this answers."""
     pairs = [(label.id, label.label) for label in wish.labels]
     return answer(platform.labels.accept(name, pairs, principal=caller.name))
+
+
+def _check_ours(wish: ModelSpec | EndpointConfigSpec) -> None:
+    if wish.request:
+        raise InvalidInput(
+            "`request` is kept for AWS clients, whose words it repeats", hint="leave it out of the document"
+        )

@@ -425,8 +425,17 @@ class Endpoints:
                 if under_way
                 else notes.previous_weights
             )
+            counts = (
+                {
+                    item.variant_name: item.current_instance_count
+                    for item in current.status.production_variants
+                }
+                if under_way
+                else {}
+            )
             check_approval(tx, config.spec, serving=find_serving(tx, current))
             status = EndpointStatus.ROLLING_BACK if under_way else EndpointStatus.UPDATING
-            wished = change_endpoint(tx, current, goal, weights, f"roll back to config {goal}", status)
+            told = f"roll back to config {goal}"
+            wished = change_endpoint(tx, current, goal, weights, told, status, instance_counts=counts)
         self._wake()
         return wished

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from modelport.domain.errors import InvalidInput, Refused
-from modelport.domain.metrics import MINUTE_S, POINTS_MAX, Sample, SeriesKey, gather
+from modelport.domain.metrics import POINTS_MAX, Sample, SeriesKey, gather, minute_of
 from modelport.stores.records.metrics import MetricIndex
 from modelport.stores.records.records import Records
 
@@ -23,25 +23,26 @@ class MetricStore:
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    def put(self, observed: Sequence[tuple[SeriesKey, float, Sample]]) -> None:
+    def put(self, observed: Sequence[tuple[SeriesKey, float | None, Sample]]) -> None:
         """Add what callers observed.
 
         Args:
-            observed: Series, seconds since 1970, and what was observed.
+            observed: Series, seconds since 1970 (None: now), and what was observed.
 
         Raises:
             Refused: There would be too many series; nothing is added.
         """
         with self._records.transaction() as tx:
             index = MetricIndex(tx)
-            new = {key for key, _, _ in observed} - index.known({key for key, _, _ in observed})
+            keys = {key for key, _, _ in observed}
+            new = keys - index.known(keys)
             if new and index.size() + len(new) > SERIES_MAX:
                 raise Refused(
                     f"there would be more than {SERIES_MAX} series of metrics",
                     hint="give a metric fewer different dimensions",
                 )
-            for key, at, sample in observed:
-                index.add(key, _minute(at), sample)
+            now = tx.now.timestamp()
+            index.add((key, minute_of(now if at is None else at), sample) for key, at, sample in observed)
 
     def statistics(self, key: SeriesKey, start: float, end: float, period_s: int) -> Mapping[int, Sample]:
         """Return the samples of a series by period.
@@ -72,7 +73,3 @@ class MetricStore:
         """Return the series of a namespace and name, in their order; None: of all."""
         with self._records.reading() as tx:
             return MetricIndex(tx).series(namespace, name)
-
-
-def _minute(at: float) -> int:
-    return int(at) - int(at) % MINUTE_S

@@ -268,7 +268,12 @@ def _fail(endpoint: Endpoint, served: EndpointRoute | None, reason: str, now: da
     reason = reason if len(reason) <= REASON_LENGTH_MAX else reason[: REASON_LENGTH_MAX - 1] + "…"
     config = endpoint.status.endpoint_config_name
     if served is not None and config is not None and not endpoint.settled:
-        weights = {item.variant_name: item.current_weight for item in endpoint.status.production_variants}
+        serving = endpoint.status.production_variants
+        notes = replace(
+            endpoint.modelport,
+            weights={item.variant_name: item.current_weight for item in serving},
+            instance_counts={item.variant_name: item.current_instance_count for item in serving},
+        )
         back = replace(
             endpoint,
             spec=replace(endpoint.spec, endpoint_config_name=config),
@@ -277,11 +282,15 @@ def _fail(endpoint: Endpoint, served: EndpointRoute | None, reason: str, now: da
                 endpoint_status=EndpointStatus.IN_SERVICE,
                 failure_reason=reason,
                 production_variants=tuple(
-                    replace(item, desired_weight=item.current_weight)
-                    for item in endpoint.status.production_variants
+                    replace(
+                        item,
+                        desired_weight=item.current_weight,
+                        desired_instance_count=item.current_instance_count,
+                    )
+                    for item in serving
                 ),
             ),
-            modelport=replace(endpoint.modelport, weights=weights),
+            modelport=notes,
             observed_generation=endpoint.generation,
             modified_at=now,
         )

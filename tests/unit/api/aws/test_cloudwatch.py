@@ -141,6 +141,15 @@ def test_nobody_writes_into_the_platforms_own_namespace(cloudwatch):
         code_of(cloudwatch.put_metric_data, Namespace="AWS/SageMaker", MetricData=[datum])
         == "InvalidParameterValue"
     )
+    for wild in (
+        {"Value": 1e308},
+        {"Values": [1.0], "Counts": [-1.0]},
+        {"Values": [1e100], "Counts": [1e20]},
+    ):
+        assert (
+            code_of(cloudwatch.put_metric_data, Namespace="shop", MetricData=[{"MetricName": "m", **wild}])
+            == "InvalidParameterValue"
+        )
     torn = {"MetricName": "m", "Values": [1.0], "Counts": [1.0, 2.0]}
     assert (
         code_of(cloudwatch.put_metric_data, Namespace="shop", MetricData=[torn])
