@@ -6,10 +6,13 @@ import json
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
 REGION = "eu-west-1"
+BUCKET = "bucket"
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
 NUMBERS = {
     "integer": int,
@@ -35,6 +38,13 @@ def client(service: str, url: str, **options: Any) -> Any:
     if service == "sagemaker":
         made.meta.events.register("after-call.sagemaker", _check)
     return made
+
+
+def code_of(call: Any, **parameters: Any) -> str:
+    """Make a call that must be refused; return the code of its error."""
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    return caught.value.response["Error"]["Code"]
 
 
 def _check(http_response: Any, model: OperationModel, **_: Any) -> None:

@@ -16,7 +16,7 @@ from modelport.dataplane.batching import Answer
 from modelport.dataplane.capture import Capture
 from modelport.dataplane.cold import ColdRequests
 from modelport.dataplane.exchange import Exchange
-from modelport.dataplane.forward import ReplicaFailed
+from modelport.dataplane.forwarded import ReplicaFailed
 from modelport.dataplane.handles import Dormant, ModelHandle
 from modelport.dataplane.protocols import Ask
 from modelport.dataplane.protocols.invocations import refuse_failed

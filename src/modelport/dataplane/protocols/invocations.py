@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from modelport.dataplane.forward import PASSED_ON, ReplicaFailed
+from modelport.dataplane.forwarded import PASSED_ON, ReplicaFailed
 from modelport.dataplane.heads import RequestHead
 from modelport.dataplane.pages import Page
 from modelport.dataplane.protocols.ask import COMMON_HEADERS, Ask, read_ask
@@ -21,7 +21,6 @@ from modelport.domain.errors import ModelFailed, ModelportError, NotAcceptable, 
 from modelport.runtime.codecs import TRITON_TYPE, Decoder, Encoder, OpenInferenceEncoder, Unpacking
 from modelport.runtime.model import LoadedModel
 
-PATH = re.compile(r"/endpoints/([^/]{1,200})/invocations")
 MIXED_FIELDS = f"Content-Type: {TRITON_TYPE};json-header-size=%d\r\n".encode("ascii")
 
 ERROR_TYPES = {
@@ -42,7 +41,9 @@ class Invocations:
     """
 
     name = "invocations"
-    headers: tuple[str, ...] = (*COMMON_HEADERS, *PASSED_ON, "accept")
+    path = re.compile(r"/endpoints/([^/]{1,200})/invocations")
+    accept = "accept"
+    headers: tuple[str, ...] = (*COMMON_HEADERS, *PASSED_ON, accept)
     forwards = True
     streams = False
 
@@ -56,12 +57,16 @@ class Invocations:
             InvalidInput: A header of the request cannot be understood.
             UnsupportedMediaType: The body is packed in a way nothing unpacks.
         """
-        match = PATH.fullmatch(head.path)
+        match = self.path.fullmatch(head.path)
         if match is None:
             return None
         headers = head.headers
         return read_ask(
-            self, head, match[1], content_type=headers.get("content-type"), accept=headers.get("accept")
+            self,
+            head,
+            match[1],
+            content_type=headers.get("content-type"),
+            accept=headers.get(self.accept),
         )
 
     def codecs(self, model: LoadedModel, ask: Ask, version: str) -> tuple[Decoder, Encoder]:

@@ -12,15 +12,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from modelport.dataplane.forward import PASSED_ON
-from modelport.dataplane.heads import RequestHead
-from modelport.dataplane.protocols.ask import COMMON_HEADERS, Ask, read_ask
+from modelport.dataplane.forwarded import PASSED_ON
+from modelport.dataplane.protocols.ask import COMMON_HEADERS, Ask
 from modelport.dataplane.protocols.invocations import Invocations
 from modelport.runtime.codecs import Decoder, Encoder, MixedReply
 from modelport.runtime.model import LoadedModel
-
-PATH = re.compile(r"/endpoints/([^/]{1,200})/invocations-response-stream")
-ACCEPT = "x-amzn-sagemaker-accept"
 
 
 class ResponseStream(Invocations):
@@ -31,23 +27,10 @@ class ResponseStream(Invocations):
     """
 
     name = "response-stream"
-    headers: tuple[str, ...] = (*COMMON_HEADERS, *PASSED_ON, ACCEPT)
+    path = re.compile(r"/endpoints/([^/]{1,200})/invocations-response-stream")
+    accept = "x-amzn-sagemaker-accept"
+    headers: tuple[str, ...] = (*COMMON_HEADERS, *PASSED_ON, accept)
     streams = True
-
-    def claim(self, head: RequestHead) -> Ask | None:
-        """Return what a request asks for, None when its path belongs to another protocol.
-
-        Raises:
-            InvalidInput: A header of the request cannot be understood.
-            UnsupportedMediaType: The body is packed in a way nothing unpacks.
-        """
-        match = PATH.fullmatch(head.path)
-        if match is None:
-            return None
-        headers = head.headers
-        return read_ask(
-            self, head, match[1], content_type=headers.get("content-type"), accept=headers.get(ACCEPT)
-        )
 
     def codecs(self, model: LoadedModel, ask: Ask, version: str) -> tuple[Decoder, Encoder]:
         """Return how the body is read and the reply written."""

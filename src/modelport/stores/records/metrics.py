@@ -104,7 +104,7 @@ class MetricIndex:
         self._connection.execute(delete(metric_samples).where(metric_samples.c.minute < before))
 
     def _seen(self, keys: Iterable[SeriesKey]) -> dict[str, tuple[float, float]]:
-        """Return, by digest, count and total of each series when it was read last; make those that are new."""
+        """Return, by digest, count and total of each series when it was read last; make new ones."""
         digests = {_digest(key): key for key in keys}
         found = self._find(digests)
         fresh = [

@@ -26,3 +26,9 @@ def sagemaker(url):
 @pytest.fixture
 def s3(url):
     return aws.client("s3", url)
+
+
+@pytest.fixture
+def bucket(s3):
+    s3.create_bucket(Bucket=aws.BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION})
+    return s3

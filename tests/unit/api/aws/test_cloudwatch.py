@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from fakes import aws
+from fakes.aws import code_of
 from modelport.control.services.metrics import SERIES_MAX
 from modelport.domain.errors import Refused
 from modelport.domain.metrics import Sample, SeriesKey
@@ -48,13 +49,6 @@ def ask(cloudwatch, **more):
     }
     found = cloudwatch.get_metric_statistics(**wish | more)["Datapoints"]
     return {point["Timestamp"]: [point[name] for name in ALL if name in point] for point in found}
-
-
-def code_of(call, **parameters):
-    with pytest.raises(ClientError) as caught:
-        call(**parameters)
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
-    return caught.value.response["Error"]["Code"]
 
 
 def test_what_was_put_is_summed_by_period(cloudwatch):

@@ -7,11 +7,10 @@ import os
 
 import httpx
 import pytest
-from botocore.exceptions import ClientError
 
 from fakes import aws
+from fakes.aws import BUCKET, code_of
 
-BUCKET = "bucket"
 MIB = 1 << 20
 ODD_KEYS = (
     "a b",
@@ -32,18 +31,6 @@ ODD_KEYS = (
     "tab\tnewline\n",
     "~tilde!()*",
 )
-
-
-@pytest.fixture
-def bucket(s3):
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION})
-    return s3
-
-
-def code_of(call, **parameters):
-    with pytest.raises(ClientError) as caught:
-        call(**parameters)
-    return caught.value.response["Error"]["Code"]
 
 
 def read(s3, key, **more):

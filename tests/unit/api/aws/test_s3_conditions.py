@@ -14,24 +14,12 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from fakes import aws
+from fakes.aws import BUCKET, code_of
 from fakes.doors import Doors
 
-BUCKET = "bucket"
 WRITERS = 8
 MIB = 1 << 20
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/s3/aws4_request, Signature=0"}
-
-
-@pytest.fixture
-def bucket(s3):
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION})
-    return s3
-
-
-def code_of(call, **parameters):
-    with pytest.raises(ClientError) as caught:
-        call(**parameters)
-    return caught.value.response["Error"]["Code"]
 
 
 def read(s3, key):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelport.dataplane.forward import (
+from modelport.dataplane.forwarded import (
     ORIGINAL_BYTES_MAX,
     PASSED_ON,
     ReplicaFailed,
