@@ -61,6 +61,11 @@ class Settings:
     token_file: str = _setting(
         "", "File of bearer tokens, one per line: `NAME SCOPE[,SCOPE] SHA256-OF-TOKEN`; empty: none."
     )
+    key_file: str = _setting(
+        "",
+        "File of AWS keys, one per line: `NAME SCOPE[,SCOPE] ACCESS-KEY-ID SECRET-ACCESS-KEY`; needs "
+        "`token_file`; empty: none.",
+    )
     allowed_hosts: str = _setting("", "Further Host names accepted, separated by commas.")
     body_bytes_max: int = _setting(64 << 20, "Largest request body, in bytes.")
     unpacked_ratio_max: int = _setting(

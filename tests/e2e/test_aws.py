@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from fakes import aws
 from fakes.archives import onnx_archive, pack
+from fakes.callers import ACCESS_KEY, SECRET_KEY, write_keys, write_tokens
 from fakes.platform import Platform, wait_for
 
 pytestmark = pytest.mark.processes
@@ -192,6 +193,28 @@ def test_an_update_that_cannot_be_served_goes_back(sagemaker, runtime, archives)
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", "good")
     assert "bad-A" in found["FailureReason"]
     assert ask(runtime, "kept") == ("A", 0)
+
+
+def test_both_ports_verify_signatures_where_keys_are_configured(tmp_path):
+    keys = [("app", "admin", ACCESS_KEY, SECRET_KEY)]
+    files = {
+        "MODELPORT_TOKEN_FILE": str(write_tokens(tmp_path / "tokens", [("ada", "admin", "token")])),
+        "MODELPORT_KEY_FILE": str(write_keys(tmp_path / "keys", keys)),
+    }
+    with Platform(tmp_path / "home", workers=1, environment=files) as running:
+        s3 = aws.client("s3", running.control_url, SECRET_KEY)
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION})
+        s3.put_object(Bucket=BUCKET, Key="m.tar.gz", Body=onnx_archive(tmp_path, 2))
+        sagemaker = aws.client("sagemaker", running.control_url, SECRET_KEY)
+        make(sagemaker, lambda name: f"s3://{BUCKET}/{name}", "signed", A=("m.tar.gz", 1))
+        sagemaker.create_endpoint(EndpointName="signed", EndpointConfigName="signed")
+        sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="signed", WaiterConfig=SOON)
+        for url in (running.control_url, running.inference_url):
+            assert ask(aws.client("sagemaker-runtime", url, SECRET_KEY), "signed") == ("A", 2)
+            with pytest.raises(ClientError) as caught:
+                ask(aws.client("sagemaker-runtime", url, "another-secret-of-the-key"), "signed")
+            assert caught.value.response["Error"]["Code"] == "InvalidSignatureException"
+            assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
 def test_objects_survive_the_sudden_death_of_control(platform, archives):

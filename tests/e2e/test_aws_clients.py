@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fakes.archives import onnx_archive
+from fakes.callers import ACCESS_KEY, SECRET_KEY, write_keys, write_tokens
 from fakes.platform import Platform
 
 pytestmark = [pytest.mark.processes, pytest.mark.clients, pytest.mark.timeout(600)]
@@ -23,7 +24,14 @@ RUN_S = 180
 
 @pytest.fixture
 def platform(tmp_path):
-    with Platform(tmp_path / "home", workers=1) as running:
+    """Run a platform that verifies signatures, so that those of every client are."""
+    files = {
+        "MODELPORT_TOKEN_FILE": str(write_tokens(tmp_path / "tokens", [("ada", "admin", "unused")])),
+        "MODELPORT_KEY_FILE": str(
+            write_keys(tmp_path / "keys", [("program", "admin", ACCESS_KEY, SECRET_KEY)])
+        ),
+    }
+    with Platform(tmp_path / "home", workers=1, environment=files) as running:
         yield running
 
 
@@ -43,8 +51,9 @@ def environment(platform, tmp_path):
         check=True,
         capture_output=True,
     ).stdout
+    key = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
     quiet = {"SAGEMAKER_SUPPRESS_V2_WARNING": "1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_PAGER": ""}
-    return {**os.environ, **json.loads(told), **quiet}
+    return {**os.environ, **json.loads(told), **key, **quiet}
 
 
 def install(folder: Path, requirement: str) -> Path:

@@ -11,6 +11,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
+from fakes.callers import ACCESS_KEY
+
 REGION = "eu-west-1"
 BUCKET = "bucket"
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
@@ -25,14 +27,14 @@ checked: list[str] = []
 """The operations whose replies were checked."""
 
 
-def client(service: str, url: str, **options: Any) -> Any:
+def client(service: str, url: str, secret: str = "secret", **options: Any) -> Any:
     """Return a boto3 client of a platform; replies of SageMaker's control plane are checked as they come."""
     made = boto3.client(
         service,
         endpoint_url=url,
         region_name=REGION,
-        aws_access_key_id="AKIAEXAMPLE",
-        aws_secret_access_key="secret",
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=secret,
         config=CONFIG.merge(Config(**options)),
     )
     if service == "sagemaker":

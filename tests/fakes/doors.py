@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from fakes.bundles import truthful_bundle
-from modelport.access.tokens import TokenFile
+from fakes.callers import callers
+from modelport.access.principals import Callers
 from modelport.api.app import build_app
 from modelport.api.platform import Platform
 from modelport.control.services.endpoints import Endpoints
@@ -84,7 +84,7 @@ class Doors:
                 self.records, layout, workers=list, workers_expected=1, routes=lambda: RouteTable(0)
             ),
             artifacts=self.artifacts,
-            tokens=None,
+            callers=Callers(clock),
             not_ready=lambda: self.not_ready,
             metrics=lambda: b"modelport_build_info 1\n",
         )
@@ -93,13 +93,11 @@ class Doors:
         self.client = self._serving.__enter__()
 
     @contextmanager
-    def with_tokens(self, *lines: tuple[str, str, str]) -> Iterator[httpx.Client]:
-        """Serve the same platform with tokens: (name, scopes, token) each."""
-        path = self.settings.home / "tokens"
-        rows = [(name, scopes, hashlib.sha256(token.encode()).hexdigest()) for name, scopes, token in lines]
-        path.write_text("".join(" ".join(row) + "\n" for row in rows))
-        path.chmod(0o600)
-        platform = replace(self.platform, tokens=TokenFile(path, SystemClock()))
+    def with_tokens(
+        self, *lines: tuple[str, str, str], keys: Iterable[tuple[str, str, str, str]] = ()
+    ) -> Iterator[httpx.Client]:
+        """Serve the same platform with tokens, (name, scopes, token) each, and AWS keys."""
+        platform = replace(self.platform, callers=callers(self.settings.home, lines, keys))
         with serving(build_app(platform)) as client:
             yield client
 

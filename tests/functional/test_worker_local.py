@@ -7,10 +7,8 @@ import stat
 import pytest
 
 from fakes.bundles import truthful_bundle
+from fakes.callers import callers
 from fakes.serving import WorkerInThread, endpoint
-from modelport.access.principals import Principal
-from modelport.access.scopes import Scope
-from modelport.domain.errors import Unauthenticated
 
 ANSWER = b'{"predictions":[1003.0]}'
 
@@ -72,14 +70,9 @@ def test_only_this_user_reaches_it(worker):
 
 
 def test_tokens_are_asked_for_there_too(tmp_path):
-    caller = Principal("caller", frozenset({Scope.ENDPOINTS_INVOKE}))
-
-    def authenticate(authorization):
-        if authorization != "Bearer right":
-            raise Unauthenticated("a token is needed")
-        return caller
-
-    worker = WorkerInThread(tmp_path, {"authenticate": authenticate})
+    worker = WorkerInThread(
+        tmp_path, {"callers": callers(tmp_path, [("caller", "endpoints:invoke", "right")])}
+    )
     worker.publish(1, endpoint("e", ("v1", "m:1", worker.put(truthful_bundle(1)), 1.0)))
     with worker, worker.connect_local() as connection:
         connection.sendall(request())

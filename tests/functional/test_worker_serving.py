@@ -10,12 +10,10 @@ from collections import Counter
 import pytest
 
 from fakes.bundles import truthful_bundle
+from fakes.callers import callers
 from fakes.classifier import classifier_bundle, label, on_time
 from fakes.serving import WorkerInThread, endpoint
 from fakes.truthful import TruthfulLoad
-from modelport.access.principals import Principal
-from modelport.access.scopes import Scope
-from modelport.domain.errors import Unauthenticated
 from modelport.telemetry import metrics
 from modelport.telemetry.slots import read_totals
 
@@ -309,14 +307,8 @@ def test_shadows_get_copies_and_are_never_heard(tmp_path):
 
 
 def test_tokens_are_asked_for_where_they_are_configured(tmp_path):
-    def authenticate(authorization):
-        if authorization == "Bearer good":
-            return Principal("app", frozenset({Scope.ENDPOINTS_INVOKE}))
-        if authorization == "Bearer reader":
-            return Principal("reader", frozenset({Scope.STATUS_READ}))
-        raise Unauthenticated("the request carries no bearer token")
-
-    worker = WorkerInThread(tmp_path, {"authenticate": authenticate})
+    tokens = [("app", "endpoints:invoke", "good"), ("reader", "status:read", "reader")]
+    worker = WorkerInThread(tmp_path, {"callers": callers(tmp_path, tokens)})
     worker.publish(1, one(worker.put(truthful_bundle(1)), 1))
     good, reader = {"Authorization": "Bearer good"}, {"Authorization": "Bearer reader"}
     with worker:

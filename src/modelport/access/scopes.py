@@ -17,6 +17,8 @@ class Scope(StrEnum):
     ENDPOINTS_WRITE = "endpoints:write"
     ENDPOINTS_INVOKE = "endpoints:invoke"
     LABELS_WRITE = "labels:write"
+    OBJECTS_READ = "objects:read"
+    OBJECTS_WRITE = "objects:write"
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"
     EVENTS_READ = "events:read"

@@ -6,7 +6,6 @@ from fastapi import FastAPI
 
 from modelport import __version__
 from modelport.access.hosts import parse_allowed
-from modelport.access.principals import authenticate_key
 from modelport.api import operation
 from modelport.api.aws.cloudwatch import CLOUDWATCH
 from modelport.api.aws.door import AwsDoor
@@ -49,7 +48,7 @@ def build_app(platform: Platform) -> FastAPI:
         platform=platform,
         services={service.name: service for service in (SAGEMAKER, CLOUDWATCH)},
         runtime=runtime,
-        s3=S3(platform.objects, platform.settings, lambda: authenticate_key(platform.tokens)),
+        s3=S3(platform.objects, platform.settings, platform.callers),
     )
     app.add_middleware(Gate, allowed=allowed)  # the last one added is the first one asked
     return app

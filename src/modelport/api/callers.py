@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRoute
 
-from modelport.access.principals import NOBODY, Principal, authenticate
+from modelport.access.principals import NOBODY, Principal
 from modelport.access.scopes import Scope
 from modelport.api.platform import platform_of
 
@@ -24,7 +24,7 @@ def may(scope: Scope) -> Any:
     def caller(request: Request) -> Principal:
         if scope is Scope.PUBLIC:
             return NOBODY
-        principal = authenticate(request.headers.get("authorization"), platform_of(request).tokens)
+        principal = platform_of(request).callers.by_token(request.headers.get("authorization"))
         principal.require(scope)
         return principal
 

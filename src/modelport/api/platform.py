@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from modelport.access.tokens import TokenFile
+from modelport.access.principals import Callers
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
@@ -38,7 +38,7 @@ class Platform:
         events: History.
         status: The platform as it is now.
         artifacts: Bytes by digest.
-        tokens: The configured token file; None: none, everybody is `local`.
+        callers: Who may ask.
         not_ready: Returns why the platform cannot do its work yet, None when it can.
         metrics: Returns all processes' metrics as Prometheus text.
     """
@@ -54,7 +54,7 @@ class Platform:
     events: Events
     status: Status
     artifacts: LocalArtifacts
-    tokens: TokenFile | None
+    callers: Callers
     not_ready: Callable[[], str | None]
     metrics: Callable[[], bytes]
 

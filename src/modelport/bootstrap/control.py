@@ -13,7 +13,7 @@ from modelport.api.app import build_app
 from modelport.api.platform import Platform
 from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import saved_settings
-from modelport.bootstrap.supervised import announce_ready, open_tokens, tether
+from modelport.bootstrap.supervised import announce_ready, open_callers, tether
 from modelport.control.plane import ControlPlane
 from modelport.domain.clock import Clock, SystemClock
 from modelport.settings import Settings
@@ -67,7 +67,7 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         events=services.events,
         status=services.status,
         artifacts=artifacts,
-        tokens=open_tokens(settings, clock),
+        callers=open_callers(settings, clock),
         not_ready=plane.not_ready,
         metrics=lambda: render(read_totals(settings.layout.metrics), __version__),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import socket
 import time
 from collections.abc import Sequence
@@ -10,10 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from modelport.access.hosts import parse_allowed
-from modelport.access.principals import authenticate
 from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import saved_settings
-from modelport.bootstrap.supervised import announce_ready, open_tokens, tether
+from modelport.bootstrap.supervised import announce_ready, open_callers, tether
 from modelport.dataplane.config import WorkerConfig
 from modelport.dataplane.handover import Handover
 from modelport.dataplane.worker import run_worker
@@ -32,12 +30,11 @@ def run(home: Path, index: int, fd: Sequence[int], handover: str | None = None) 
     """
     tether()
     settings, clock = saved_settings(home), SystemClock()
-    tokens = open_tokens(settings, clock)
     config = WorkerConfig(
         settings,
         index,
         allowed_hosts=parse_allowed(settings.allowed_hosts, settings.host),
-        authenticate=functools.partial(authenticate, tokens=tokens) if tokens else None,
+        callers=open_callers(settings, clock),
         try_model=local_engine(settings).try_model,
         handover=_open_handover(index, handover, settings.connections_max) if handover else None,
     )

@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from modelport.access.keys import KeyFile
+from modelport.access.principals import Callers
 from modelport.access.tokens import TokenFile
 from modelport.domain.clock import Clock
 from modelport.settings import Settings
@@ -29,10 +31,14 @@ def announce_ready() -> None:
         os.close(int(told))
 
 
-def open_tokens(settings: Settings, clock: Clock) -> TokenFile | None:
-    """Return the configured token file; None when there is none.
+def open_callers(settings: Settings, clock: Clock) -> Callers:
+    """Return who may ask, by the configured files.
 
     Raises:
-        InvalidInput: It cannot be used.
+        InvalidInput: One of them cannot be used.
     """
-    return TokenFile(Path(settings.token_file), clock) if settings.token_file else None
+    return Callers(
+        clock,
+        tokens=TokenFile(Path(settings.token_file), clock) if settings.token_file else None,
+        keys=KeyFile(Path(settings.key_file), clock) if settings.key_file else None,
+    )

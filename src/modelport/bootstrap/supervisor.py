@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from modelport import __version__
-from modelport.access.principals import check_bind
+from modelport.access.principals import check_bind, check_files
 from modelport.bootstrap import program
 from modelport.bootstrap.engine import local_engine
 from modelport.bootstrap.home import make_folders, save_settings, write_json
@@ -73,6 +73,7 @@ def run(
     signal.pthread_sigmask(signal.SIG_BLOCK, (UPGRADE_SIGNAL,))  # until somebody listens to it
     settings = read_settings(flags)
     check_bind(settings.host, tokens_configured=bool(settings.token_file))
+    check_files(tokens_configured=bool(settings.token_file), keys_configured=bool(settings.key_file))
     if settings.grpc_port >= 0:
         check_installed()
     left = None if takeover is None else read_takeover(takeover)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from modelport.access.hosts import check_cross_site, check_host, check_host_form
-from modelport.access.principals import Principal
+from modelport.access.principals import Callers
 from modelport.access.scopes import Scope
 from modelport.dataplane.exchange import Exchange, Plan
 from modelport.dataplane.heads import RequestHead, want
@@ -17,7 +18,6 @@ from modelport.dataplane.replies import plain_error, refuse_plainly, status_in, 
 from modelport.domain.errors import ModelportError
 
 DECISIONS_MAX = 1024
-Authenticate = Callable[[str | None], Principal]
 
 
 class Door:
@@ -28,7 +28,7 @@ class Door:
         pages: Path to page.
         invoke: Takes an exchange whose plan has an `ask`.
         allowed_hosts: Host names accepted besides loopback's.
-        authenticate: Says who asks; None: everybody may.
+        callers: Who may ask; None: everybody.
         count_refused: Called with the status of a request refused before it reached an endpoint.
     """
 
@@ -39,14 +39,14 @@ class Door:
         invoke: Callable[[Exchange], None],
         *,
         allowed_hosts: frozenset[str] = frozenset(),
-        authenticate: Authenticate | None = None,
+        callers: Callers | None = None,
         count_refused: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._dialects = tuple(dialects)
         self._pages = pages
         self._invoke = invoke
         self._allowed_hosts = allowed_hosts
-        self._authenticate = authenticate
+        self._callers = None if callers is None or callers.everybody else callers
         self._count_refused = count_refused
         self._decided: dict[tuple[object, ...], Decision] = {}
         self.wanted = want(name for dialect in self._dialects for name in dialect.headers)
@@ -69,7 +69,7 @@ class Door:
             if len(self._decided) >= DECISIONS_MAX:
                 self._decided.clear()
             decision = self._decided[key] = self._decide(head, allowed_hosts)
-        return decision.plan(head, self._authenticate, self._count_refused)
+        return decision.plan(head, self._callers, self._count_refused)
 
     def _decide(self, head: RequestHead, allowed_hosts: frozenset[str] | None) -> Decision:
         headers = head.headers
@@ -130,9 +130,7 @@ class Decision:
     ask: Ask | None = None
     refusal: bytes | None = None
 
-    def plan(
-        self, head: RequestHead, authenticate: Authenticate | None, count_refused: Callable[[int], None]
-    ) -> Plan:
+    def plan(self, head: RequestHead, callers: Callers | None, count_refused: Callable[[int], None]) -> Plan:
         """Return the plan of one head.
 
         Who a token stands for is asked anew for each request, since tokens can be revoked.
@@ -140,7 +138,7 @@ class Decision:
         streams = self.ask is not None and self.ask.dialect.streams
         if streams and not head.takes_chunks:
             return _refusal(head, plain_error(505, "replies in parts need HTTP/1.1")).plan(
-                head, authenticate, count_refused
+                head, callers, count_refused
             )
         plan = Plan(
             self.handle,
@@ -152,22 +150,22 @@ class Decision:
         )
         if self.refusal is not None:
             plan.refuse_early = lambda: self.refusal
-            plan.handle = partial(_handle_checked, plan.refuse_early, self.handle, count_refused)
-        elif authenticate is not None and self.scope is not Scope.PUBLIC:
+            plan.handle = partial(_handle_checked, lambda _: self.refusal, self.handle, count_refused)
+        elif callers is not None and self.scope is not Scope.PUBLIC:
             refuse = self.refuse or refuse_plainly
-            check = partial(_check, authenticate, head, self.scope, refuse)
-            plan.refuse_early = check
+            check = partial(_check, callers, head, self.scope, refuse)
+            plan.refuse_early = partial(check, None)
             plan.handle = partial(_handle_checked, check, self.handle, count_refused)
         return plan
 
 
 def _handle_checked(
-    check: Callable[[], bytes | None],
+    check: Callable[[Exchange], bytes | None],
     handle: Callable[[Exchange], None],
     count_refused: Callable[[int], None],
     exchange: Exchange,
 ) -> None:
-    refusal = check()
+    refusal = check(exchange)
     if refusal is None:
         handle(exchange)
     else:
@@ -176,13 +174,21 @@ def _handle_checked(
 
 
 def _check(
-    authenticate: Authenticate,
+    callers: Callers,
     head: RequestHead,
     scope: Scope,
     refuse: Callable[[ModelportError], bytes],
+    exchange: Exchange | None,
 ) -> bytes | None:
+    """Return why a request is refused; what a signature says of the body is asked once that is there."""
     try:
-        authenticate(head.authorization).require(scope)
+        if head.signed is None:
+            principal = callers.by_token(head.authorization)
+        elif exchange is None:
+            principal = callers.claimed(head.signed)
+        else:
+            principal, _ = callers.by_signature(head.signed, hashlib.sha256(exchange.body).hexdigest())
+        principal.require(scope)
     except ModelportError as error:
         return _fit(head, refuse(error))
     return None

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 
 import httptools
 
+from modelport.access.signatures import SignedRequest, read_signed
+
 FIELDS_MAX = 100
 OWN_FIELDS = (
     "host",
@@ -52,7 +54,7 @@ class Malformed(Exception):
 
 
 class RequestHead:
-    """What a head says.
+    """What a head says; in `signed` all of it, where an AWS key signed it.
 
     Args:
         method: As sent, upper case.
@@ -74,6 +76,7 @@ class RequestHead:
         "length",
         "method",
         "path",
+        "signed",
         "takes_chunks",
     )
 
@@ -97,6 +100,7 @@ class RequestHead:
         self.expects_continue = expects_continue
         self.takes_chunks = takes_chunks
         self.authorization = authorization
+        self.signed: SignedRequest | None = None
 
 
 Wanted = dict[bytes, str]
@@ -177,7 +181,8 @@ class HeadReader:
         expected = headers.pop("expect", "").lower()
         if expected not in ("", "100-continue"):
             raise Malformed(417, "nothing but 100-continue is met here")
-        return RequestHead(
+        authorization = headers.pop("authorization", None)
+        head = RequestHead(
             method,
             path,
             headers,
@@ -187,8 +192,17 @@ class HeadReader:
             keep_alive=version == "1.1" and "close" not in connection,
             expects_continue=expected != "" and version == "1.1",
             takes_chunks=version == "1.1",
-            authorization=headers.pop("authorization", None),
+            authorization=authorization,
         )
+        head.signed = self._signed(method, authorization)
+        return head
+
+    def _signed(self, method: str, authorization: str | None) -> SignedRequest | None:
+        """Return the whole head where an AWS key signed it; most requests pay for one comparison."""
+        if (authorization is None or not authorization.startswith("AWS4")) and b"X-Amz-" not in self.target:
+            return None
+        path, _, query = self.target.partition(b"?")
+        return read_signed(method, path, query, [(name.lower(), value) for name, value in self.fields])
 
     def _headers(self, wanted: Wanted) -> dict[str, str]:
         if len(self.fields) > FIELDS_MAX:

@@ -22,6 +22,8 @@ STATUS_BY_CODE = {
     "check_failed": 409,
     "refused": 403,
     "unauthenticated": 401,
+    "bad_signature": 403,
+    "unknown_key": 403,
     "forbidden": 403,
     "unavailable": 503,
     "timed_out": 504,

@@ -176,7 +176,7 @@ class Worker:
             },
             self._invoker.handle,
             allowed_hosts=config.allowed_hosts,
-            authenticate=config.authenticate,
+            callers=config.callers,
             count_refused=self._count_refused,
         )
         head_bytes_max = settings.header_bytes_max

@@ -6,7 +6,7 @@ import * as sm from "@aws-sdk/client-sagemaker";
 import { InvokeEndpointCommand, SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 
 const [, , endpoint, archive] = process.argv;
-const here = { endpoint, region: "eu-west-1", credentials: { accessKeyId: "any", secretAccessKey: "any" } };
+const here = { endpoint, region: "eu-west-1" };
 const s3 = new S3Client({ ...here, forcePathStyle: true });
 const sagemaker = new sm.SageMakerClient(here);
 const runtime = new SageMakerRuntimeClient(here);

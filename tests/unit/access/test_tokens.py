@@ -5,9 +5,10 @@ import os
 
 import pytest
 
-from modelport.access.principals import LOCAL, authenticate, check_bind
+from modelport.access.grants import RECHECK_S
+from modelport.access.principals import LOCAL, Callers, check_bind, check_files
 from modelport.access.scopes import GRANTABLE, Scope, covers, parse_scopes
-from modelport.access.tokens import RECHECK_S, TokenFile, parse_tokens
+from modelport.access.tokens import TokenFile
 from modelport.domain.errors import Forbidden, InvalidInput, Refused, Unauthenticated
 
 
@@ -19,6 +20,10 @@ class Hands:
 
     def monotonic(self):
         return self.at
+
+
+def authenticate(header, tokens):
+    return Callers(Hands(), tokens).by_token(header)
 
 
 def line(name, scopes, token):
@@ -109,10 +114,11 @@ def test_a_missing_file_is_said(tmp_path):
         TokenFile(tmp_path / "none", Hands())
 
 
-def test_problems_name_their_line():
-    grants, problems = parse_tokens(line("ann", "admin", "t") + "oops\n")
-    assert [grant.name for grant in grants] == ["ann"]
-    assert problems[0].startswith("line 2:")
+def test_problems_name_their_line(path):
+    with path.open("a") as file:
+        file.write("oops\n")
+    with pytest.raises(InvalidInput, match="line 5:"):
+        TokenFile(path, Hands())
 
 
 def test_scopes_cover_what_they_say():
@@ -129,6 +135,13 @@ def test_other_machines_need_tokens(host):
     with pytest.raises(Refused, match="no tokens"):
         check_bind(host, tokens_configured=False)
     check_bind(host, tokens_configured=True)
+
+
+def test_keys_without_tokens_would_lock_one_door_of_two():
+    with pytest.raises(Refused, match="no tokens"):
+        check_files(tokens_configured=False, keys_configured=True)
+    check_files(tokens_configured=True, keys_configured=True)
+    check_files(tokens_configured=False, keys_configured=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])

@@ -5,6 +5,7 @@ Source: AWS JSON 1.1 protocol: `POST /`, `X-Amz-Target: PREFIX.Operation`; an er
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -16,11 +17,13 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from modelport.access.principals import Principal, authenticate_key
+from modelport.access.credentials import Credential
+from modelport.access.principals import Principal
+from modelport.access.signatures import SignedRequest, read_signed
 from modelport.api.aws.calls import Call, Service
-from modelport.api.aws.credentials import Credential, find_credential
 from modelport.api.aws.errors import AwsError, aws_error
 from modelport.api.aws.query import QUERY_SERVICES, answer_query, query_error, read_form
+from modelport.api.aws.s3.app import S3
 from modelport.api.aws.shapes import Table, load_table
 from modelport.api.aws.shaping import shape_output
 from modelport.api.aws.validation import validate
@@ -56,7 +59,7 @@ class AwsDoor:
         services: Mapping[str, Service],
         *,
         runtime: ASGIApp,
-        s3: ASGIApp,
+        s3: S3,
     ) -> None:
         self._app = app
         self._platform = platform
@@ -69,26 +72,29 @@ class AwsDoor:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        credential = find_credential(scope["headers"], scope.get("query_string", b""))
-        if credential is not None and credential.service == S3_SERVICE:
-            await self._s3(scope, receive, send)
+        signed = read_signed(
+            scope["method"], scope["raw_path"], scope.get("query_string", b""), scope["headers"]
+        )
+        if signed is not None and signed.credential.service == S3_SERVICE:
+            await self._s3.answer(signed, scope, receive, send)
         elif scope["path"].startswith(RUNTIME_PATH):
             await self._runtime(scope, receive, send)
-        elif credential is None:
+        elif signed is None:
             await self._app(scope, receive, send)
         else:
-            await self._answer(credential, HttpRequest(scope, receive), send)
+            await self._answer(signed, HttpRequest(scope, receive), send)
 
-    async def _answer(self, credential: Credential, request: HttpRequest, send: Send) -> None:
-        request_id = str(uuid.uuid4())
+    async def _answer(self, signed: SignedRequest, request: HttpRequest, send: Send) -> None:
+        request_id, credential = str(uuid.uuid4()), signed.credential
         headers, settings = dict(request.headers), self._platform.settings
         in_xml = FORM in headers.get("content-type", "")
         kind = XML if in_xml else JSON % b"1.1"
         status, told = 200, {}
         try:
-            principal = authenticate_key(self._platform.tokens)
+            self._platform.callers.claimed(signed)
             pieces = read_pieces(request, settings.body_bytes_max, settings.body_timeout_s)
             body = b"".join([piece async for piece in pieces])
+            principal, _ = self._platform.callers.by_signature(signed, hashlib.sha256(body).hexdigest())
             if credential.service in QUERY_SERVICES:
                 reply = answer_query(credential.service, read_form(body), principal, request_id)
             else:

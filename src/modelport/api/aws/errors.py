@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from modelport.access.signatures import BadSignature, UnknownKey
 from modelport.domain import errors
 from modelport.domain.errors import ModelportError
 
@@ -20,6 +21,8 @@ CODES: dict[type[ModelportError], tuple[str, int]] = {
     errors.CheckFailed: (VALIDATION, 400),
     errors.Refused: (VALIDATION, 400),
     errors.Unauthenticated: ("UnrecognizedClientException", 400),
+    UnknownKey: ("UnrecognizedClientException", 400),
+    BadSignature: ("InvalidSignatureException", 400),
     errors.Forbidden: ("AccessDeniedException", 400),
     errors.Unavailable: ("ThrottlingException", 400),
     errors.ModelportError: ("InternalFailure", 500),

@@ -40,7 +40,7 @@ def read_status(platform: Here, _: Annotated[Principal, may(Scope.STATUS_READ)])
     document: dict[str, Any] = msgspec.to_builtins(platform.status.read())
     document["home"] = str(platform.settings.home)
     document["not_ready"] = platform.not_ready()
-    document["token_problems"] = platform.tokens.problems if platform.tokens else []
+    document["token_problems"] = platform.callers.problems
     return answer(document)
 
 

@@ -31,6 +31,10 @@ ERROR_TYPES = {
     503: "ServiceUnavailable",
     504: "ModelError",
 }
+ERROR_TYPES_BY_CODE = {
+    "bad_signature": "InvalidSignatureException",
+    "unknown_key": "UnrecognizedClientException",
+}
 
 
 class Invocations:
@@ -100,7 +104,8 @@ class Invocations:
         """
         status = 400 if isinstance(error, NotFound) else status_of(error)
         document: dict[str, Any] = {"Message": describe(error), "code": error.code, **place_of(error)}
-        headers = [("x-amzn-errortype", ERROR_TYPES.get(status, "ValidationError")), *fields_of(error)]
+        kind = ERROR_TYPES_BY_CODE.get(error.code) or ERROR_TYPES.get(status, "ValidationError")
+        headers = [("x-amzn-errortype", kind), *fields_of(error)]
         if isinstance(error, ModelFailed):
             document.update(OriginalStatusCode=500, OriginalMessage=error.message)
         return build(status, msgspec.json.encode(document), headers=headers)

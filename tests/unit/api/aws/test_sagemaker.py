@@ -261,6 +261,8 @@ def test_the_registry_keeps_versions_and_approval(sagemaker):
 def test_what_modelport_registered_is_seen_by_aws_programs(sagemaker, doors):
     doors.register()
     (listed,) = sagemaker.list_model_packages(ModelPackageGroupName="truth")["ModelPackageSummaryList"]
+    assert sagemaker.list_model_packages(ModelPackageType="Versioned")["ModelPackageSummaryList"] == [listed]
+    assert sagemaker.list_model_packages()["ModelPackageSummaryList"] == [], "each is of a group"
     arn = listed["ModelPackageArn"]
     assert sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"] == "Approved"
     sagemaker.create_model(ModelName="m", PrimaryContainer={"ModelPackageName": arn})
@@ -313,7 +315,7 @@ def test_with_tokens_aws_keys_open_nothing(doors):
     with doors.with_tokens(("ada", "admin", "secret-token-of-ada")) as client:
         code, message = refused(aws.client("sagemaker", str(client.base_url)).list_models)
         assert code == "UnrecognizedClientException"
-        assert "MODELPORT_TOKEN" in message
+        assert "MODELPORT_KEY_FILE" in message
         with pytest.raises(ClientError) as caught:
             aws.client("s3", str(client.base_url)).list_buckets()
         assert caught.value.response["Error"]["Code"] == "InvalidAccessKeyId"

@@ -42,17 +42,21 @@ AUTHORIZATION = f"AWS4-HMAC-SHA256 Credential=AK/20260101/{REGION}/sagemaker/aws
 CODES = {"ValidationException", "SerializationException"}
 
 
-def sample(table: Table, name: str, depth: int = 0) -> Any:
-    """Return a value of a shape that breaks none of its constraints, with all members down to a depth."""
+def sample(table: Table, name: str, depth: int = DEPTH_MAX) -> Any:
+    """Return a value of a shape that breaks none of its constraints.
+
+    It has all members down to a depth, and only required ones below.
+    """
     shape = table.shapes[name]
     if shape.type == "structure":
-        wanted = shape.required if depth >= DEPTH_MAX else tuple(shape.members)
+        wanted = tuple(shape.members) if depth else shape.required
         wanted = wanted[:1] if shape.union else wanted
-        return {member: sample(table, shape.members[member], depth + 1) for member in wanted}
+        return {member: sample(table, shape.members[member], max(depth - 1, 0)) for member in wanted}
     if shape.type == "list":
-        return [sample(table, shape.member, depth + 1)] * max(1, int(shape.min or 0))
+        return [sample(table, shape.member, max(depth - 1, 0))] * max(1, int(shape.min or 0))
     if shape.type == "map":
-        return {sample(table, shape.key, depth + 1): sample(table, shape.value, depth + 1)}
+        inner = max(depth - 1, 0)
+        return {sample(table, shape.key, inner): sample(table, shape.value, inner)}
     if shape.type in ("integer", "long", "float", "double"):
         return int(shape.min or 0)
     if shape.type in ("boolean", "timestamp"):
@@ -156,6 +160,19 @@ def test_every_violation_gets_a_4xx_through_the_door_and_makes_nothing(doors):
     assert not platform.endpoints.configs().items
     assert not platform.endpoints.list().items
     assert not platform.registry.groups().items
+
+
+def test_requests_with_any_members_and_with_only_required_ones_are_never_a_fault_of_the_server(doors):
+    for name, operation in TABLE.operations.items():
+        least = sample(TABLE, operation.input, 0)
+        whole = sample(TABLE, operation.input)
+        for request in (least, *({**least, member: whole[member]} for member in whole), whole):
+            answer = doors.client.post(
+                "/",
+                headers={"Authorization": AUTHORIZATION, "X-Amz-Target": f"SageMaker.{name}"},
+                content=json.dumps(request),
+            )
+            assert answer.status_code in (200, 400), (name, request, answer.text)
 
 
 def test_all_violations_are_told_at_once_in_awss_words():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import IO
 
 import structlog
@@ -13,6 +14,10 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.types import Receive, Scope, Send
 
+from modelport.access.hosts import SAFE_METHODS
+from modelport.access.principals import Callers
+from modelport.access.scopes import Scope as Permission
+from modelport.access.signatures import ChunkSigner, SignedRequest
 from modelport.api.aws.documents import MalformedXml
 from modelport.api.aws.s3 import buckets, objects, uploads
 from modelport.api.aws.s3.errors import S3Error, s3_error
@@ -101,27 +106,37 @@ class S3:
         store: What it stands on.
         settings: Limits, and the folder where large bodies wait until they are complete: on the disk that
             they will lie on.
-        admit: Returns when whoever signed a request may have it answered.
+        callers: Who may ask.
     """
 
-    def __init__(self, store: ObjectStore, settings: Settings, admit: Callable[[], object]) -> None:
+    def __init__(self, store: ObjectStore, settings: Settings, callers: Callers) -> None:
         self._store = store
-        self._admit = admit
+        self._callers = callers
         self._bytes_max = settings.artifact_bytes_max
         self._pause_s = settings.body_timeout_s
         self._spool = settings.layout.artifacts / "incoming"
         self._spool.mkdir(parents=True, exist_ok=True)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request of ASGI."""
+    async def answer(self, signed: SignedRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request of ASGI.
+
+        Args:
+            signed: The same, as its signature sees it.
+            scope: ASGI's.
+            receive: ASGI's.
+            send: ASGI's.
+        """
         request_id = uuid.uuid4().hex.upper()[:16]
         resource = scope["raw_path"].decode("latin-1")
         with tempfile.SpooledTemporaryFile(SPOOLED_BYTES, dir=str(self._spool)) as body:
             try:
-                self._admit()
+                principal, signer = self._callers.by_signature(signed)
+                principal.require(
+                    Permission.OBJECTS_READ if scope["method"] in SAFE_METHODS else Permission.OBJECTS_WRITE
+                )
                 pieces = read_pieces(HttpRequest(scope, receive), self._bytes_max, self._pause_s)
                 await _spool(pieces, body)
-                reply = await run_in_threadpool(self._answer, scope, body)
+                reply = await run_in_threadpool(self._answer, scope, body, signer)
             except ClientDisconnect:
                 return
             except (ModelportError, S3Error) as problem:
@@ -135,10 +150,11 @@ class S3:
                 )
         await _send(send, reply, request_id, head=scope["method"] == "HEAD")
 
-    def _answer(self, scope: Scope, body: IO[bytes]) -> Reply:
+    def _answer(self, scope: Scope, body: IO[bytes], signer: ChunkSigner | None) -> Reply:
         request = read_request(
             scope["method"], scope["raw_path"], scope.get("query_string", b""), scope["headers"], body
         )
+        request = replace(request, signer=signer)
         try:
             with body:  # a large file takes its time to go, so here and not on the loop
                 return find_operation(request)(self._store, request)

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Protocol
 
+from modelport.access.signatures import SIGNED_CHUNKS, STREAMING, UNSIGNED, BadSignature, ChunkSigner
 from modelport.domain.errors import InvalidInput
 from modelport.domain.objects import BadDigest
 
 CHUNK_BYTES = 1 << 20
 LINE_BYTES_MAX = 4_096
 CHECKSUM = "x-amz-checksum-"
-NOT_PLAIN = ("UNSIGNED-PAYLOAD", "STREAMING-")
+NOT_PLAIN = (UNSIGNED, STREAMING)
+TRAILER_SIGNATURE = "x-amz-trailer-signature"
 
 
 class _Hasher(Protocol):
@@ -57,22 +60,27 @@ HASHERS: dict[str, Callable[[], _Hasher]] = {
 """All checksums that S3 has."""
 
 
-def read_body(file: IO[bytes], headers: Mapping[str, str], trailer: dict[str, str]) -> Iterator[bytes]:
+def read_body(
+    file: IO[bytes], headers: Mapping[str, str], trailer: dict[str, str], signer: ChunkSigner | None = None
+) -> Iterator[bytes]:
     """Yield the bytes of a body, and fail at the end when they are not those that were sent.
 
     Args:
         file: The body as it came.
         headers: Of the request, in lower case.
         trailer: Gets what follows the body of an aws-chunked one.
+        signer: Of its chunks; None: their signatures are not looked at.
 
     Raises:
         BadDigest: A checksum is another one.
+        BadSignature: A chunk is not signed as it says.
         InvalidInput: The framing is broken, there are fewer bytes than announced, or a checksum that was to
             follow did not.
     """
     signed = headers.get("x-amz-content-sha256", "")
-    framed = signed.startswith("STREAMING-")
-    chunks = _unframe(file, trailer) if framed else iter(lambda: file.read(CHUNK_BYTES), b"")
+    framed = signed.startswith(STREAMING)
+    chain = _Chain(signer if signed.startswith(SIGNED_CHUNKS) else None)
+    chunks = _unframe(file, trailer, chain) if framed else iter(lambda: file.read(CHUNK_BYTES), b"")
     names = {name.strip() for name in headers.get("x-amz-trailer", "").lower().split(",")}
     promised = {name for name in HASHERS if CHECKSUM + name in names}
     hashers = {name: HASHERS[name]() for name in promised | checksums_in(headers).keys()}
@@ -126,10 +134,62 @@ def _compare(hashers: Mapping[str, _Hasher], given: Mapping[str, str]) -> None:
             raise BadDigest(f"the bytes have another {name} than {value[:80]}")
 
 
-def _unframe(file: IO[bytes], trailer: dict[str, str]) -> Iterator[bytes]:
-    """Yield the chunks of an aws-chunked body; signatures of chunks are not looked at."""
+class _Chain:
+    """The signatures of a body's chunks, each made over the one before.
+
+    Args:
+        signer: Makes them; None: they are not looked at.
+    """
+
+    def __init__(self, signer: ChunkSigner | None) -> None:
+        self._signer = signer
+        self._previous = "" if signer is None else signer.seed
+        self._hash = hashlib.sha256()
+
+    def update(self, data: bytes) -> None:
+        """Take bytes of a chunk."""
+        if self._signer is not None:
+            self._hash.update(data)
+
+    def end_chunk(self, extension: bytes) -> None:
+        """Compare a chunk with what its size line says of it.
+
+        Raises:
+            BadSignature: It is another one.
+        """
+        if self._signer is None:
+            return
+        self._check(
+            self._signer.sign_chunk(self._previous, self._hash.hexdigest()),
+            extension.strip().removeprefix(b"chunk-signature="),
+        )
+        self._hash = hashlib.sha256()
+
+    def end_body(self, trailer: Mapping[str, str]) -> None:
+        """Compare the headers that followed the chunks with their signature, where there are any.
+
+        Raises:
+            BadSignature: They are not signed as they say.
+        """
+        if self._signer is None:
+            return
+        lines = [f"{name}:{value}\n" for name, value in trailer.items() if name != TRAILER_SIGNATURE]
+        if lines:
+            self._check(
+                self._signer.sign_trailer(self._previous, "".join(lines).encode("latin-1")),
+                trailer.get(TRAILER_SIGNATURE, "").encode("latin-1"),
+            )
+
+    def _check(self, made: str, given: bytes) -> None:
+        if not hmac.compare_digest(made.encode("ascii"), given):
+            raise BadSignature("a chunk of the body is not signed by the key that the request names")
+        self._previous = made
+
+
+def _unframe(file: IO[bytes], trailer: dict[str, str], chain: _Chain) -> Iterator[bytes]:
+    """Yield the chunks of an aws-chunked body."""
     while True:
-        line = _read_line(file).partition(b";")[0]
+        line, _, extension = _read_line(file).partition(b";")
         try:
             left = int(line, 16)
         except ValueError:
@@ -137,18 +197,22 @@ def _unframe(file: IO[bytes], trailer: dict[str, str]) -> Iterator[bytes]:
         if left < 0:
             raise InvalidInput("the body is not aws-chunked: a size is negative")
         if left == 0:
+            chain.end_chunk(extension)
             break
         while left:
             chunk = file.read(min(left, CHUNK_BYTES))
             if not chunk:
                 raise InvalidInput("the body ends within a chunk")
             left -= len(chunk)
+            chain.update(chunk)
             yield chunk
+        chain.end_chunk(extension)
         if _read_line(file):
             raise InvalidInput("a chunk of the body is longer than its size")
     while line := _read_line(file):
         name, _, value = line.decode("latin-1").partition(":")
         trailer[name.strip().lower()] = value.strip()
+    chain.end_body(trailer)
 
 
 def _read_line(file: IO[bytes]) -> bytes:

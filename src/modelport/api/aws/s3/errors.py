@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modelport.access.signatures import BadSignature, Expired, Skewed, UnknownKey
 from modelport.api.aws.documents import element, render
 from modelport.api.aws.errors import AwsError, spell
 from modelport.domain import errors, objects
@@ -23,6 +24,10 @@ CODES: dict[type[ModelportError], tuple[str, int]] = {
     errors.InvalidInput: ("InvalidArgument", 400),
     errors.NotFound: ("NoSuchKey", 404),
     errors.Unauthenticated: ("InvalidAccessKeyId", 403),
+    BadSignature: ("SignatureDoesNotMatch", 403),
+    Skewed: ("RequestTimeTooSkewed", 403),
+    Expired: ("AccessDenied", 403),
+    UnknownKey: ("InvalidAccessKeyId", 403),
     errors.Refused: ("AccessDenied", 403),
     errors.Unavailable: ("SlowDown", 503),
     errors.ModelportError: ("InternalError", 500),

@@ -13,6 +13,7 @@ from typing import IO
 from urllib.parse import parse_qsl, unquote_to_bytes
 from xml.etree.ElementTree import Element
 
+from modelport.access.signatures import ChunkSigner
 from modelport.api.aws.documents import MalformedXml, parse
 from modelport.api.aws.s3.bodies import CHECKSUM, checksums_in, read_body
 from modelport.api.aws.s3.errors import S3Error
@@ -45,6 +46,7 @@ class Request:
         headers: In lower case.
         body: As it came.
         trailer: What followed the body, once it was read.
+        signer: Of the chunks of its body; None: nobody is asked for signatures.
     """
 
     method: str
@@ -54,10 +56,11 @@ class Request:
     headers: Mapping[str, str]
     body: IO[bytes]
     trailer: dict[str, str] = field(default_factory=dict)
+    signer: ChunkSigner | None = None
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body's bytes; fail at the end when they are not those that were sent."""
-        return read_body(self.body, self.headers, self.trailer)
+        return read_body(self.body, self.headers, self.trailer, self.signer)
 
     def document(self) -> ElementDocument:
         """Return the body as XML.

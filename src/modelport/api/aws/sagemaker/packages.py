@@ -127,11 +127,9 @@ def describe_found(call: Call, package: ModelPackage) -> dict[str, Any]:
 
 
 def list_packages(call: Call) -> dict[str, Any]:
-    """List the versions of a group."""
-    group = _find_group(call)
-    registry = call.platform.registry
+    """List the versions of a group, or of all groups where versioned packages are asked for."""
     wanted = call.parameters.get("ModelApprovalStatus")
-    found = every(lambda after, limit: registry.versions(group.name, after=after, limit=limit))
+    found = [package for group in _groups_listed(call) for package in _versions_of(call, group)]
     page = list_page(
         call.parameters,
         [item for item in found if wanted in (None, item.status.model_approval_status.value)],
@@ -193,6 +191,20 @@ def _find_group(call: Call) -> ModelPackageGroup:
     name = name_in(call.parameters["ModelPackageGroupName"], Kind.MODEL_PACKAGE_GROUP)
     with finding(GROUP, arn_of(call, Kind.MODEL_PACKAGE_GROUP, name)):
         return call.platform.registry.group(name)
+
+
+def _groups_listed(call: Call) -> list[ModelPackageGroup]:
+    if "ModelPackageGroupName" in call.parameters:
+        return [_find_group(call)]
+    if call.parameters.get("ModelPackageType", "Unversioned") == "Unversioned":
+        return []  # every package here is a version of a group
+    groups = call.platform.registry.groups
+    return every(lambda after, limit: groups(after=after, limit=limit))
+
+
+def _versions_of(call: Call, group: ModelPackageGroup) -> list[ModelPackage]:
+    versions = call.platform.registry.versions
+    return every(lambda after, limit: versions(group.name, after=after, limit=limit))
 
 
 def _find(call: Call, text: str) -> ModelPackage:

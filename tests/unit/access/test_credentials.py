@@ -7,7 +7,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelport.api.aws.credentials import Credential, find_credential
+from modelport.access.credentials import Credential, find_credential
 
 KEYS = Credentials("AKIAEXAMPLE", "secret")
 SERVICES = ("sagemaker", "s3", "application-autoscaling", "monitoring")
