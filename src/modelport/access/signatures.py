@@ -60,9 +60,13 @@ class UnknownKey(BadSignature):
 class Skewed(BadSignature):
     """It was made at a time that is not now."""
 
+    code: ClassVar[str] = "clock_skewed"
+
 
 class Expired(BadSignature):
     """It was made for a time that is over."""
+
+    code: ClassVar[str] = "signature_expired"
 
 
 @dataclass(frozen=True, slots=True)

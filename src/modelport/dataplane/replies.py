@@ -24,6 +24,8 @@ STATUS_BY_CODE = {
     "unauthenticated": 401,
     "bad_signature": 403,
     "unknown_key": 403,
+    "clock_skewed": 403,
+    "signature_expired": 403,
     "forbidden": 403,
     "unavailable": 503,
     "timed_out": 504,

@@ -33,6 +33,8 @@ ERROR_TYPES = {
 }
 ERROR_TYPES_BY_CODE = {
     "bad_signature": "InvalidSignatureException",
+    "clock_skewed": "InvalidSignatureException",
+    "signature_expired": "InvalidSignatureException",
     "unknown_key": "UnrecognizedClientException",
 }
 
