@@ -104,6 +104,16 @@ class Settings:
     replica_reply_bytes_max: int = _setting(
         64 << 20, "Largest reply of a replica, in bytes; a larger one is a ModelError. Streams have no limit."
     )
+    replica_start_timeout_s: float = _setting(
+        480.0, "Seconds a replica of custom code may take to load its model, where a variant says no other."
+    )
+    replica_isolation: str = _setting(
+        "best",
+        "What custom code must run in: `bubblewrap`, `namespaces` or `limits`; `best`: the best that works.",
+    )
+    image_file: str = _setting(
+        "", "Table of container images and what stands for them here; empty: `images.toml` in the home."
+    )
     worker_memory_bytes_max: int = _setting(
         0, "Memory one worker may ask for; a call that wants more fails. 0: three quarters of the machine's."
     )
@@ -154,6 +164,11 @@ class Settings:
     def kernels(self) -> Path:
         """Return the folder of machine code compiled on this machine (mode 0700)."""
         return self.cache / "kernels"
+
+    @property
+    def image_table(self) -> Path:
+        """Return the table of container images; it need not be there."""
+        return Path(self.image_file).expanduser() if self.image_file else self.home / "images.toml"
 
     @property
     def layout(self) -> HomeLayout:
@@ -221,6 +236,16 @@ class HomeLayout:
     def routes(self) -> Path:
         """Return the folder of route tables."""
         return self.run / "routes"
+
+    @property
+    def replicas_file(self) -> Path:
+        """Return the list of replicas that should run."""
+        return self.run / "replicas.json"
+
+    @property
+    def unpacked(self) -> Path:
+        """Return the folder of archives that custom code needs as files, by their digest."""
+        return self.home / "unpacked"
 
     @property
     def replicas(self) -> Path:

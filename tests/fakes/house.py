@@ -6,7 +6,7 @@ import atexit
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,8 +28,9 @@ from modelport.control.services.labels import Labels
 from modelport.control.services.registry import Registry
 from modelport.domain.names import parse_version
 from modelport.domain.planning.endpoint import ArchiveKey, Trial, TrialState, archive_key
+from modelport.domain.planning.replicas import VariantReplicas
 from modelport.domain.planning.rollout import PrepareFailure, WorkerView
-from modelport.domain.registry import ContainerDefinition, Model, ModelSpec
+from modelport.domain.registry import Code, ContainerDefinition, Model, ModelSpec
 from modelport.domain.routes import RouteTable
 from modelport.settings import HomeLayout
 from modelport.stores.artifacts.local import LocalArtifacts
@@ -273,21 +274,51 @@ class InlineArchives:
         self._wake = wake
         self._looks: dict[ArchiveKey, Trial] = {}
         self.holds: dict[str, str] = {}
+        self.codes: set[str] = set()
 
     def start(self, model: Model) -> None:
         self._wake()
-        digest = self.holds.get(str(model.spec.primary_container.model_data_url))
-        if digest is None:
+        url = str(model.spec.primary_container.model_data_url)
+        digest, code = self.holds.get(url, ""), Code("c" * 64) if url in self.codes else None
+        if not digest and code is None:
             self._looks[archive_key(model)] = Trial(TrialState.FAILED, "its archive cannot be read")
             return
         with self._records.transaction() as tx:
-            tx.put(replace(model, modelport=replace(model.modelport, digest=digest)))
+            tx.put(replace(model, modelport=replace(model.modelport, digest=digest, code=code)))
 
     def looks(self) -> dict[ArchiveKey, Trial]:
         return dict(self._looks)
 
     def forget(self, key: ArchiveKey) -> None:
         self._looks.pop(key, None)
+
+
+class InlineReplicas:
+    """Replicas that are ready as soon as they are wanted, but for those whose Model is said to fail.
+
+    Args:
+        slow: They start, and are not ready yet.
+    """
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, VariantReplicas | None] = {}
+        self.failing: dict[str, str] = {}
+        self.slow = False
+
+    def names(self) -> frozenset[str]:
+        return frozenset(self.wanted)
+
+    def observe(self) -> dict[str, Trial]:
+        return {name: self._judge(run) for name, run in self.wanted.items()}
+
+    def want(self, runs: Sequence[VariantReplicas], serving: Iterable[str]) -> None:
+        kept = {name: self.wanted.get(name) for name in serving}
+        self.wanted = kept | {name: run for run in runs for name in run.names}
+
+    def _judge(self, run: VariantReplicas | None) -> Trial:
+        if run is not None and run.model.name in self.failing:
+            return Trial(TrialState.FAILED, self.failing[run.model.name])
+        return Trial(TrialState.RUNNING if self.slow else TrialState.PASSED)
 
 
 class House:
@@ -297,6 +328,7 @@ class House:
         home: The home.
         engine: What outlives control.
         workers: What outlives control; None: two fresh ones.
+        replicas: What outlives control.
         saboteur: May crash it.
         expected: How many workers there should be.
     """
@@ -307,6 +339,7 @@ class House:
         *,
         engine: FakeEngine | None = None,
         workers: FakeWorkers | None = None,
+        replicas: InlineReplicas | None = None,
         clock: HandClock | None = None,
         saboteur: Saboteur | None = None,
         expected: int = 2,
@@ -328,6 +361,7 @@ class House:
         self.wake = wake = threading.Event()
         canaries = InlineCanaries(self.engine, wake.set)
         self.archives = InlineArchives(records, wake.set)
+        self.replicas = replicas or InlineReplicas()
         self.workers.wake = wake.set
         ownership = Ownership(records, self.clock, str(home))
         self.endpoint_reconciler = EndpointReconciler(
@@ -337,6 +371,7 @@ class House:
             saboteur.around(self.workers, "prepare", "activate"),
             canaries,  # type: ignore[arg-type]
             self.archives,  # type: ignore[arg-type]
+            self.replicas,  # type: ignore[arg-type]
             clock=self.clock,
             workers_expected=expected,
             prepare_timeout_s=120.0,

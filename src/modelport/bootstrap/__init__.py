@@ -6,6 +6,8 @@
     python -m modelport.bootstrap inference_grpc --home H --address HOST:PORT
     python -m modelport.bootstrap job        FOLDER [--lock-fd N]
     python -m modelport.bootstrap canary     --home H DIGEST
+    python -m modelport.bootstrap archive    --home H DIGEST
+    python -m modelport.bootstrap replica    --home H NAME
     python -m modelport.bootstrap kernel     --folder F
 
 Belongs here: one file for each kind of process, which imports what that kind needs and nothing else: the

@@ -78,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     archive = kinds.add_parser("archive")
     archive.add_argument("--home", type=Path, required=True)
     archive.add_argument("digest")
+    archive.add_argument("--code", default="asked")
+
+    replica = kinds.add_parser("replica")
+    replica.add_argument("--home", type=Path, required=True)
+    replica.add_argument("name")
 
     kernel = kinds.add_parser("kernel")
     kernel.add_argument("--folder", type=Path, required=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from pathlib import Path
@@ -18,6 +19,7 @@ from modelport.control.plane import ControlPlane
 from modelport.domain.clock import Clock, SystemClock
 from modelport.settings import Settings
 from modelport.stores.artifacts.local import LocalArtifacts
+from modelport.supervisor.upgrading import GUESTS_SIGNAL
 from modelport.telemetry.logs import configure_logs
 from modelport.telemetry.prometheus import render
 from modelport.telemetry.slots import read_totals
@@ -43,6 +45,7 @@ def run(home: Path, fd: int) -> int:
         engine=local_engine(settings),
         clock=clock,
         workers_expected=settings.worker_count,
+        replicas_changed=_tell_supervisor,
     )
     plane.start()
     try:
@@ -51,6 +54,11 @@ def run(home: Path, fd: int) -> int:
     finally:
         plane.close()
     return 0
+
+
+def _tell_supervisor() -> None:
+    """Let it read the list of replicas again."""
+    os.kill(os.getppid(), GUESTS_SIGNAL)
 
 
 def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts, clock: Clock) -> Platform:

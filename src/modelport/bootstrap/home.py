@@ -32,6 +32,8 @@ def make_folders(layout: HomeLayout) -> None:
             layout.labels,
             layout.jobs,
             layout.logs,
+            layout.replicas,
+            layout.unpacked,
         ):
             folder.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
         layout.run.chmod(PRIVATE_FOLDER)

@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,11 @@ from modelport.supervisor.lock import HomeLock
 from modelport.supervisor.loop import Hooks, Supervisor
 from modelport.supervisor.table import ProcessSpec, ProcessView, table_document
 from modelport.supervisor.upgrade import Upgrade
-from modelport.supervisor.upgrading import UPGRADE_SIGNAL
+from modelport.supervisor.upgrading import GUESTS_SIGNAL, UPGRADE_SIGNAL
+from modelport.wire.replicas import PREFIX, read_replicas
 
 GRACE_BEYOND_DRAIN_S = 5.0
-KINDS = ("inference", "inference_grpc", "control", "job", "canary")
+KINDS = ("inference", "inference_grpc", "control", "job", "canary", "archive", "replica")
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
@@ -70,7 +71,8 @@ def run(
         Refused: The address needs tokens.
         ModelportError: A process does not start.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, (UPGRADE_SIGNAL,))  # until somebody listens to it
+    # Until somebody listens to them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (UPGRADE_SIGNAL, GUESTS_SIGNAL))
     settings = read_settings(flags)
     check_bind(settings.host, tokens_configured=bool(settings.token_file))
     check_files(tokens_configured=bool(settings.token_file), keys_configured=bool(settings.key_file))
@@ -100,8 +102,10 @@ def run(
             Supervisor(
                 process_table(settings, held),
                 clock=clock,
-                hooks=make_hooks(layout, urls, output, detached=detached),
-                on_stop=held.inboxes.shut,
+                hooks=replace(
+                    make_hooks(layout, urls, output, detached=detached), stopping=held.inboxes.shut
+                ),
+                guests=lambda: guest_table(settings),
                 grace_s=settings.drain_timeout_s + GRACE_BEYOND_DRAIN_S,
                 stop_on_eof=sys.stdin.fileno() if stop_on_eof else None,
                 succession=make_succession(settings, held.descriptors(), left, command_line(options)),
@@ -216,6 +220,23 @@ def process_table(settings: Settings, held: Held) -> Sequence[ProcessSpec]:
             log=logs / "control.log",
         ),
         *_compiler(settings),
+    ]
+
+
+def guest_table(settings: Settings) -> Sequence[ProcessSpec]:
+    """Return the replicas of custom code that control wants.
+
+    Raises:
+        InvalidInput: Its list is damaged.
+    """
+    return [
+        ProcessSpec(
+            PREFIX + spec.name,
+            program("replica", "--home", str(settings.home), spec.name),
+            log=settings.layout.logs / f"{PREFIX}{spec.name}.log",
+            guest=True,
+        )
+        for spec in read_replicas(settings.layout.replicas_file)
     ]
 
 

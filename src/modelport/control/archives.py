@@ -5,17 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from modelport.control.engine import Engine
 from modelport.domain.errors import InvalidInput, ModelportError
 from modelport.domain.planning.endpoint import ArchiveKey, Trial, TrialState, archive_key
-from modelport.domain.registry import Model
+from modelport.domain.registry import Code, CodeUse, ContainerDefinition, Model
 from modelport.domain.resource import Kind
+from modelport.engines.images import Environment, find_environment
 from modelport.stores.records.records import Records
 
 TOGETHER_MAX = 2
 SCHEME = "s3://"
+SUBMIT_DIRECTORY = "SAGEMAKER_SUBMIT_DIRECTORY"
+"""Where the SageMaker SDK says that the code of a container lies: an archive of its own, or the model's."""
 
 
 class Objects(Protocol):
@@ -31,19 +35,23 @@ class Objects(Protocol):
 
 
 class Archives:
-    """Turns the archive of a Model into a bundle, and writes its digest into the Model's notes.
+    """Finds out what a Model serves, a bundle or code of its own, and writes that into the Model's notes.
 
     Args:
         records: Where Models are kept.
         objects: Where the archives lie.
         engine: Runs the looks.
+        images: Table of what stands for container images here.
         wake: Called when a look has ended.
     """
 
-    def __init__(self, records: Records, objects: Objects, engine: Engine, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, records: Records, objects: Objects, engine: Engine, images: Path, wake: Callable[[], None]
+    ) -> None:
         self._records = records
         self._objects = objects
         self._engine = engine
+        self._images = images
         self._wake = wake
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(TOGETHER_MAX)
@@ -87,17 +95,47 @@ class Archives:
         self._wake()
 
     def _look(self, model: Model) -> str | None:
-        """Return why an archive cannot be served; None when the Model knows its bundle now."""
-        outcome = self._engine.open_archive(self._find(str(model.spec.primary_container.model_data_url)))
-        if outcome.reason is not None:
-            return outcome.reason
-        digest = str(outcome.said["digest"])
+        """Return why a Model cannot be served; None when it is known now what it serves."""
+        container = model.spec.primary_container
+        environment, unknown = self._environment_of(container)
+        source = container.environment.get(SUBMIT_DIRECTORY, "")
+        brings_code = source.startswith(SCHEME) or (environment is not None and bool(environment.serve))
+        use = CodeUse.ALWAYS if brings_code else CodeUse.MAYBE if environment is not None else CodeUse.ASKED
+        digest, code = "", Code()
+        if container.model_data_url is not None:
+            archive = self._find(container.model_data_url)
+            outcome = self._engine.open_archive(archive, use)
+            if outcome.reason is not None:
+                return outcome.reason
+            digest, code = str(outcome.said.get("digest", "")), Code(archive)
+        elif not brings_code:
+            raise unknown or InvalidInput(f"the image {container.image!r} serves models, and none is given")
+        if not digest and unknown is not None:
+            raise unknown
+        if not digest and source.startswith(SCHEME):
+            code = replace(code, source=self._find(source))
+            outcome = self._engine.open_archive(code.source, CodeUse.ALWAYS)
+            if outcome.reason is not None:
+                return f"its code at {source}: {outcome.reason}"
+        self._write(model, digest, None if digest else code)
+        return None
+
+    def _environment_of(
+        self, container: ContainerDefinition
+    ) -> tuple[Environment | None, ModelportError | None]:
+        """Return what stands for a container's image, or why nothing does."""
+        try:
+            return find_environment(container.image or "", self._images), None
+        except ModelportError as error:
+            return None, error
+
+    def _write(self, model: Model, digest: str, code: Code | None) -> None:
+        told = "it is code of its own" if code is not None else f"its archive holds model {digest[:12]}"
         with self._records.transaction() as tx:
             current: Model | None = tx.find(Kind.MODEL, model.name)
             if current is not None and archive_key(current) == archive_key(model):
-                tx.put(replace(current, modelport=replace(current.modelport, digest=digest)))
-                tx.event("status", Kind.MODEL, model.name, f"its archive holds model {digest[:12]}")
-        return None
+                tx.put(replace(current, modelport=replace(current.modelport, digest=digest, code=code)))
+                tx.event("status", Kind.MODEL, model.name, told)
 
     def _find(self, url: str) -> str:
         """Return the digest of the archive at a URL."""

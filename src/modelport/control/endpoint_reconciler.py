@@ -11,6 +11,7 @@ import structlog
 from modelport.control.archives import Archives
 from modelport.control.canary import Canaries
 from modelport.control.ownership import Ownership
+from modelport.control.replicas import Replicas
 from modelport.control.routes import RouteFiles
 from modelport.control.snapshot import Snapshot
 from modelport.domain.clock import Clock
@@ -20,6 +21,7 @@ from modelport.domain.planning.endpoint import (
     LookInto,
     Observed,
     Remove,
+    Run,
     Settle,
     Trial,
     TrialState,
@@ -27,6 +29,7 @@ from modelport.domain.planning.endpoint import (
     Want,
     plan,
 )
+from modelport.domain.planning.replicas import VariantReplicas, names_in
 from modelport.domain.planning.rollout import (
     Abandon,
     Activate,
@@ -47,6 +50,12 @@ from modelport.stores.records.records import Records
 REVISIONS = "route_revision"
 ACTIVATE_TIMEOUT_S = 10.0
 RESYNC_S = 1.0
+START_POLL_S = 0.05
+"""While replicas start, their table is looked at as often: it is another process that writes it."""
+
+INHERITED_S = 60.0
+"""Replicas that ran when this process began run on for so long, whether a table names them or not."""
+
 MENDS_MAX = 2
 """Times a model that a worker lost is loaded again, before its endpoint is Failed: it may kill workers."""
 
@@ -87,6 +96,7 @@ class EndpointReconciler:
         workers: The live workers.
         canaries: First loads of models.
         archives: First looks into archives.
+        replicas: Of custom code.
         clock: Time.
         workers_expected: How many workers there should be.
         prepare_timeout_s: Seconds a worker may take to load what a table adds.
@@ -100,6 +110,7 @@ class EndpointReconciler:
         workers: Workers,
         canaries: Canaries,
         archives: Archives,
+        replicas: Replicas,
         *,
         clock: Clock,
         workers_expected: int,
@@ -111,6 +122,7 @@ class EndpointReconciler:
         self._workers = workers
         self._canaries = canaries
         self._archives = archives
+        self._replicas = replicas
         self._clock = clock
         self._expected = workers_expected
         self._prepare_timeout_s = prepare_timeout_s
@@ -120,7 +132,10 @@ class EndpointReconciler:
         self._rollout: Rollout | None = None
         self._broken: frozenset[str] = frozenset()
         self._breaks: Counter[str] = Counter()
+        self._retired: dict[int, frozenset[str]] = {}
         started = clock.monotonic()
+        self._inherited_until = started + INHERITED_S
+        self._inherited = replicas.names()
         self._published_at = self._complete_at = started
         self._behind_since: dict[int, float] = {}
 
@@ -134,6 +149,7 @@ class EndpointReconciler:
         self._snapshot.refresh()
         observed = self._observe()
         wanted: dict[str, EndpointRoute | None] = {}
+        runs: list[VariantReplicas] = []
         changed = False
         endpoints = self._snapshot.endpoints()
         for endpoint in endpoints:
@@ -144,17 +160,41 @@ class EndpointReconciler:
                 changed |= self._ownership.holds(endpoint)  # it was written in between: look again
                 continue
             for action in actions:
-                changed |= self._act(endpoint, action, wanted)
+                if isinstance(action, Run):
+                    runs += action.replicas
+                else:
+                    changed |= self._act(endpoint, action, wanted)
         known = {endpoint.name for endpoint in endpoints} | self._snapshot.damaged
         wanted |= {route.endpoint: None for route in self._active.endpoints if route.endpoint not in known}
         changed |= self._advance(observed, wanted)
+        self._replicas.want(runs, self._asked_replicas())
         for digest, trial in observed.trials.items():
             if trial.state is TrialState.FAILED:
                 self._canaries.forget(digest)  # whoever needed it has said so by now; a new wish tries anew
         for key, look in observed.archives.items():
             if look.state is TrialState.FAILED:
                 self._archives.forget(key)  # as a failed trial
-        return 0.0 if changed else RESYNC_S
+        if changed:
+            return 0.0
+        return START_POLL_S if runs else RESYNC_S
+
+    def _asked_replicas(self) -> frozenset[str]:
+        """Return the replicas that a request may go to.
+
+        They are those of the table that serves, of the next one, and of those before for as long as a worker
+        has requests of them.
+        """
+        workers = self._workers.workers()
+        self._retired = {
+            revision: names
+            for revision, names in self._retired.items()
+            if any(revision >= worker.active_revision or revision in worker.draining for worker in workers)
+        }
+        tables = [table for table in (self._active, self._next) if table is not None]
+        asked = names_in(route for table in tables for route in table.endpoints)
+        if self._clock.monotonic() < self._inherited_until:
+            asked |= self._inherited  # of tables whose requests a former control process knew
+        return asked.union(*self._retired.values())
 
     def _observe(self) -> Observed:
         workers = self._workers.workers()
@@ -181,6 +221,7 @@ class EndpointReconciler:
             lagging=lagging,
             rollout=rollout,
             archives=self._archives.looks(),
+            replicas=self._replicas.observe(),
             trials={**self._canaries.trials(), **hopeless},
             broken=broken,
         )
@@ -248,6 +289,7 @@ class EndpointReconciler:
         elif isinstance(step, Activate) and self._next is not None:
             crash_point("routes.before_activate")
             self._files.activate(step.revision)
+            self._retired[self._active.revision] = names_in(self._active.endpoints)
             self._active, self._next, self._rollout = self._next, None, None
             self._workers.activate(step.revision)
             self._files.prune(step.revision)

@@ -47,13 +47,14 @@ class Engine(Protocol):
         """
         ...
 
-    def open_archive(self, digest: str) -> Outcome:
+    def open_archive(self, digest: str, code: str) -> Outcome:
         """Look into an archive, in a process that may die of it, and store the bundle of the model in it.
 
         Args:
             digest: SHA-256 of the archive.
+            code: When it is code of its own instead, which is left unpacked; see `domain.registry.CodeUse`.
 
         Returns:
-            What it said has the `digest` of the bundle's manifest.
+            What it said has the `digest` of the bundle's manifest, or a true `code`.
         """
         ...

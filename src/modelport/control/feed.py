@@ -49,6 +49,7 @@ class _Connection:
     def __init__(self, view: WorkerView, writer: asyncio.StreamWriter) -> None:
         self.view = view
         self.writer = writer
+        self.drained: set[int] = set()
 
     def send(self, message: FromControl) -> None:
         if not self.writer.is_closing():
@@ -186,9 +187,12 @@ class Feed:
                 view,
                 active_revision=message.revision,
                 prepared_revision=max(view.prepared_revision, message.revision),
+                draining=view.draining | ({view.active_revision} - connection.drained - {0}),
             )
+            connection.drained.clear()
         elif isinstance(message, Drained):
-            pass  # models are unloaded by the worker itself
+            connection.drained.add(message.revision)  # it may come before the table after it is told of
+            connection.view = replace(view, draining=view.draining - {message.revision})
         else:
             raise InvalidInput("a worker said Hello twice")
 

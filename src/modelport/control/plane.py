@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from modelport.control.feed import Feed
 from modelport.control.job_reconciler import JobReconciler
 from modelport.control.loop import Loop
 from modelport.control.ownership import Ownership
+from modelport.control.replicas import Replicas
 from modelport.control.retention import Retention
 from modelport.control.routes import RouteFiles
 from modelport.control.sampler import Sampler
@@ -64,6 +66,7 @@ class ControlPlane:
         engine: Where jobs and first loads run.
         clock: Time.
         workers_expected: How many inference workers there should be.
+        replicas_changed: Tells the supervisor that other replicas of custom code should run.
 
     Raises:
         InvalidInput: The database URL cannot be used.
@@ -79,6 +82,7 @@ class ControlPlane:
         engine: Engine,
         clock: Clock,
         workers_expected: int,
+        replicas_changed: Callable[[], None] = lambda: None,
     ) -> None:
         layout = settings.layout
         wake = threading.Event()
@@ -93,7 +97,8 @@ class ControlPlane:
             files,
             self._feed,
             Canaries(engine, layout.marks, wake.set),
-            Archives(self.records, store, engine, wake.set),
+            Archives(self.records, store, engine, settings.image_table, wake.set),
+            Replicas(settings, clock, replicas_changed),
             clock=clock,
             workers_expected=workers_expected,
             prepare_timeout_s=2 * settings.canary_timeout_s,

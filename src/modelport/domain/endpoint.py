@@ -43,13 +43,18 @@ TRANSITIONS: dict[EndpointStatus, tuple[EndpointStatus, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class ProductionVariant:
-    """One variant of a config. `initial_variant_weight` is relative; `instance_type` is echoed only."""
+    """One variant of a config. `initial_variant_weight` is relative; `instance_type` is echoed only.
+
+    The number of instances is the number of replicas of custom code, and accounting for models that every
+    worker holds; the timeout is the replicas'.
+    """
 
     variant_name: str
     model_name: str
     initial_instance_count: int = 1
     instance_type: str | None = None
     initial_variant_weight: float = 1.0
+    container_startup_health_check_timeout_in_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

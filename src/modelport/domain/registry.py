@@ -142,17 +142,50 @@ class ModelSpec:
     request: dict[str, Any] = field(default_factory=dict)
 
 
+class CodeUse(StrEnum):
+    """When what an archive holds is code, which runs in replicas, and no model that workers load.
+
+    ALWAYS: its image brings a program, or its code lies elsewhere. MAYBE: unless it holds a model that
+    workers load; its image knows what to do with any other. ASKED: where it brings a script.
+    """
+
+    ALWAYS = "always"
+    MAYBE = "maybe"
+    ASKED = "asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Custom code that a Model serves: in replicas, never in a worker.
+
+    Args:
+        archive: SHA-256 of the archive of its model; empty: it has none.
+        source: SHA-256 of the archive of the code; empty: that lies in the model's.
+    """
+
+    archive: str = ""
+    source: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelNotes:
     """Ours.
 
     Args:
-        digest: SHA-256 of the manifest of what it serves; empty until its archive was looked into.
+        digest: SHA-256 of the manifest of what it serves; empty until its archive was looked into, and where
+            it serves code.
         model_version: `NAME:3` of the registry, or the Model's own name where it serves an archive.
+        code: The custom code that it serves; None: none, or nobody has looked yet.
     """
 
     digest: str
     model_version: str
+    code: Code | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known what it serves."""
+        return bool(self.digest) or self.code is not None
 
 
 Model = Resource[ModelSpec, Nothing, ModelNotes]

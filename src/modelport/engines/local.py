@@ -152,16 +152,17 @@ class LocalEngine:
         """
         return self._run_canary(self._canary_command, digest).reason
 
-    def open_archive(self, digest: str) -> Outcome:
+    def open_archive(self, digest: str, code: str) -> Outcome:
         """Look into an archive, in a process that may die of it, and store the bundle of the model in it.
 
         Args:
             digest: SHA-256 of the archive.
+            code: When it is code of its own instead, which is left unpacked; see `domain.registry.CodeUse`.
 
         Returns:
-            Its `digest` is that of the bundle's manifest.
+            Its `digest` is that of the bundle's manifest; or its `code` is true.
         """
-        return self._run_canary(self._archive_command, digest)
+        return self._run_canary((*self._archive_command, "--code", code), digest)
 
     def _run_canary(self, command: Sequence[str], digest: str) -> Outcome:
         return run_canary((*command, digest), self._canary_limits, _environment())

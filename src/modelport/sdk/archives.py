@@ -6,11 +6,11 @@ An archive is read member by member, under limits; nothing of it is run, and not
 from __future__ import annotations
 
 import tarfile
-import tempfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from modelport.domain.errors import InvalidInput, PayloadTooLarge, Refused
+from modelport.domain.registry import CodeUse
 from modelport.sdk.bundle import Bundle, restore
 from modelport.wire.manifest import MANIFEST_BYTES_MAX, decode_manifest
 
@@ -18,16 +18,22 @@ MANIFEST = "manifest.json"
 MEMBERS_MAX = 10_000
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 REPACK = "make it anew: tar -czf model.tar.gz -C FOLDER ."
+CODE_FOLDER = "code/"
 HANDLER = "code/inference.py"
 PICKLES = (".joblib", ".pickle", ".pkl", ".pt", ".pth")
 
 
-def bundle_from_archive(path: Path, *, bytes_max: int) -> Bundle:
+def read_archive(path: Path, folder: Path, use: CodeUse, *, bytes_max: int) -> Bundle | None:
     """Return the bundle of what an archive holds: a modelport bundle as it is, or an ONNX file, proven here.
 
     Args:
         path: A tar file, plain or compressed, or an ONNX file.
+        folder: Where it is unpacked to; must exist.
+        use: When it is code instead.
         bytes_max: Largest size of everything in it, unpacked.
+
+    Returns:
+        The bundle; None: it is code, and lies in the folder.
 
     Raises:
         InvalidInput: Nothing in it can be served, or it is damaged; says what was found.
@@ -41,9 +47,18 @@ def bundle_from_archive(path: Path, *, bytes_max: int) -> Bundle:
             if file.read(6).startswith(PACKED):
                 raise InvalidInput("the archive cannot be read: it is packed, but no tar file", hint=REPACK)
         return _bundle_from_onnx(path)
-    with tempfile.TemporaryDirectory(prefix="modelport-archive-") as folder:
-        names = unpack(path, Path(folder), bytes_max=bytes_max)
-        return _bundle_of_folder(Path(folder), names)
+    names = unpack(path, folder, bytes_max=bytes_max)
+    graphs = [name for name in names if name.endswith(".onnx")]
+    if use is CodeUse.ALWAYS or _scripts(names):
+        return None
+    if use is CodeUse.MAYBE and MANIFEST not in names and not graphs:
+        return None
+    return _bundle_of_folder(folder, names)
+
+
+def _scripts(names: list[str]) -> bool:
+    """Return whether the folder of code holds a script, whatever it is called."""
+    return any(name.startswith(CODE_FOLDER) and name.endswith(".py") for name in names)
 
 
 def unpack(path: Path, folder: Path, *, bytes_max: int) -> list[str]:
@@ -136,7 +151,7 @@ def _tell(names: list[str]) -> str:
 
 def _advise(names: list[str]) -> str:
     if any(PurePosixPath(name).name == PurePosixPath(HANDLER).name for name in names):
-        return "custom code is not served yet; convert the model: modelport register PATH --name NAME"
+        return f"code is looked for in {HANDLER}: pack it there"
     if any(name.endswith(PICKLES) for name in names):
         return "no pickle is loaded on the server; convert it: modelport register PATH --name NAME --trust"
     return f"pack an .onnx file, or a bundle with its {MANIFEST}"

@@ -21,6 +21,7 @@ import numpy as np
 
 from modelport.domain.errors import CheckFailed, InvalidInput, NotFound, Refused, by_code
 from modelport.domain.signature import Value
+from modelport.engines.isolation import Isolation, find_isolation
 from modelport.sdk import sandbox
 from modelport.sdk.bundle import OPTIONAL, REQUIRED, Bundle, assemble
 from modelport.sdk.example_files import fitting, read_example
@@ -90,7 +91,7 @@ def bundle_from_file(
     units: Mapping[str, str] | None = None,
     trust: bool = False,
     example_data: bool = True,
-    isolation: sandbox.Isolation | None = None,
+    isolation: Isolation | None = None,
 ) -> Bundle:
     """Return the proven bundle of a model file.
 
@@ -137,7 +138,7 @@ def bundle_from_file(
         example_data=example_data,
         path=sandbox.import_path(),
     )
-    return _build_apart(task, rows, isolation or sandbox.find_isolation())
+    return _build_apart(task, rows, isolation or find_isolation())
 
 
 def file_kind(path: Path) -> FileKind:
@@ -189,7 +190,7 @@ def _load_skops(path: Path) -> Any:
     return model
 
 
-def _build_apart(task: Task, rows: Any, isolation: sandbox.Isolation) -> Bundle:
+def _build_apart(task: Task, rows: Any, isolation: Isolation) -> Bundle:
     """Load, convert and prove in a sandboxed process; take only bytes from it, and check them."""
     with tempfile.TemporaryDirectory(prefix="modelport-") as folder:
         inbox, outbox = Path(folder) / "in", Path(folder) / "out"

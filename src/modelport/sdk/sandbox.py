@@ -1,19 +1,14 @@
 """Running one of our modules where it can do no harm: no network, few files, limits; only bytes come out.
 
 Loading a pickle runs whatever code it holds. So it happens in a process of its own, which sees the
-interpreter, the libraries and the files it was given, and can write into one folder. Three isolations, best
-first; which one was used is told to the user and stands in the proof:
-
-* bubblewrap (Linux): own namespaces, no capabilities, a file system of only what is needed, read-only;
-* namespaces (`unshare`, Linux): no network and own processes; files are those of the user;
-* limits: memory, time and file size only, where the machine has neither.
+interpreter, the libraries and the files it was given, and can write into one folder. Which isolation was
+used (`engines/isolation.py`) is told to the user and stands in the proof.
 """
 
 from __future__ import annotations
 
 import os
 import resource
-import shutil
 import signal
 import stat
 import subprocess
@@ -22,32 +17,13 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from modelport.domain.errors import CheckFailed, InvalidInput, TimedOut
+from modelport.engines.isolation import Isolation, bubblewrap_command, unshare_command
 
-SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/localtime")
-PROBE_TIMEOUT_S = 10.0
 LOG_BYTES_MAX = 4000
 INHERITED = ("OMP_NUM_THREADS", "LANG", "LC_ALL", "TZ")
-
-
-class Isolation(StrEnum):
-    """What stands between the loaded file and this machine."""
-
-    BUBBLEWRAP = "bubblewrap"
-    NAMESPACES = "namespaces"
-    LIMITS = "limits"
-
-    @property
-    def meaning(self) -> str:
-        """Return what it keeps out, in words."""
-        return {
-            Isolation.BUBBLEWRAP: "no network, no files but the libraries and what it was given",
-            Isolation.NAMESPACES: "no network, own processes; it could read and write your files",
-            Isolation.LIMITS: "limits of memory and time only; it could reach your files and the network",
-        }[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +39,6 @@ class Limits:
     wall_s: float = 1800.0
     memory_bytes: int = 32 << 30
     file_bytes: int = 4 << 30
-
-
-def find_isolation() -> Isolation:
-    """Return the best isolation that works here; each is tried on a command that does nothing."""
-    trials = {
-        Isolation.BUBBLEWRAP: ("bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"),
-        Isolation.NAMESPACES: (*_unshare(), "true"),
-    }
-    for isolation, command in trials.items():
-        if shutil.which(command[0]) and _works(command):
-            return isolation
-    return Isolation.LIMITS
 
 
 def run_sandboxed(
@@ -109,7 +73,7 @@ def run_sandboxed(
     if isolation is Isolation.BUBBLEWRAP:
         command = [*_bubblewrap(inbox, outbox, readable), *command]
     elif isolation is Isolation.NAMESPACES:
-        command = [*_unshare(), *command]
+        command = [*unshare_command(), *command]
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     environment |= {"PATH": "/usr/bin:/bin", "HOME": str(outbox), "TMPDIR": str(outbox)}
     with tempfile.TemporaryFile() as log:
@@ -189,36 +153,8 @@ def import_path() -> tuple[str, ...]:
 
 
 def _bubblewrap(inbox: Path, outbox: Path, readable: Sequence[Path]) -> list[str]:
-    libraries = [sys.prefix, sys.base_prefix, *import_path()]
-    seen = dict.fromkeys(path for path in (*SYSTEM_FOLDERS, *libraries) if Path(path).exists())
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
-    command += ["--ro-bind-try", "/sys/devices/system/cpu", "/sys/devices/system/cpu"]
-    for path in (*seen, str(inbox), *(str(path) for path in readable)):
-        command += ["--ro-bind", path, path]
-    return [*command, "--bind", str(outbox), str(outbox), "--chdir", str(outbox), "--"]
-
-
-def _unshare() -> tuple[str, ...]:
-    return (
-        *("unshare", "--user", "--map-root-user", "--net", "--ipc", "--uts"),
-        *("--pid", "--fork", "--kill-child", "--mount-proc"),
-    )
-
-
-def _works(command: Sequence[str]) -> bool:
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=PROBE_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+    seen = (sys.prefix, sys.base_prefix, *import_path(), str(inbox), *(str(path) for path in readable))
+    return [*bubblewrap_command(seen), "--bind", str(outbox), str(outbox), "--chdir", str(outbox), "--"]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

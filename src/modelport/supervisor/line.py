@@ -152,7 +152,7 @@ class Line:
             ever_ready=True,
             restarts=heirloom.restarts,
             last_exit=heirloom.last_exit,
-            outdated=True,
+            outdated=not spec.guest,
             wanted=wanted,
         )
 

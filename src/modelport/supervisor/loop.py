@@ -16,7 +16,7 @@ from modelport.supervisor.child import Child, last_words
 from modelport.supervisor.line import Line, make_lines
 from modelport.supervisor.table import ProcessSpec, ProcessState, ProcessView, restart_delay
 from modelport.supervisor.upgrade import Upgrade
-from modelport.supervisor.upgrading import UPGRADE_SIGNAL, Succession, Upgrading
+from modelport.supervisor.upgrading import GUESTS_SIGNAL, UPGRADE_SIGNAL, Succession, Upgrading
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ENDED_WELL = "exit 0"
@@ -32,11 +32,13 @@ class Hooks:
         publish: Gets the table, and the last upgrade, after each change.
         ready: Called once, when every process has been ready.
         say: Gets a line for people when a process dies.
+        stopping: Called once, before the processes are asked to stop.
     """
 
     publish: Callable[[list[ProcessView], Upgrade | None], None]
     ready: Callable[[], None]
     say: Callable[[str], None]
+    stopping: Callable[[], None] = lambda: None
 
 
 class Supervisor:
@@ -46,7 +48,7 @@ class Supervisor:
         specs: The table.
         clock: Time.
         hooks: Whom to tell.
-        on_stop: Called once, before the processes are asked to stop.
+        guests: Returns the guests that should run beside them; asked at the start and at SIGUSR1.
         grace_s: Seconds between SIGTERM and SIGKILL.
         first_deaths_max: Deaths in a row of a process that was never ready, after which the start fails.
         stop_on_eof: A descriptor whose end of file stops the platform like SIGTERM; None for none.
@@ -59,7 +61,7 @@ class Supervisor:
         *,
         clock: Clock,
         hooks: Hooks,
-        on_stop: Callable[[], None] = lambda: None,
+        guests: Callable[[], Sequence[ProcessSpec]] = tuple,
         grace_s: float,
         first_deaths_max: int = 3,
         stop_on_eof: int | None = None,
@@ -67,12 +69,13 @@ class Supervisor:
     ) -> None:
         self._clock = clock
         self._hooks = hooks
-        self._on_stop = on_stop
         self._grace_s = grace_s
         self._first_deaths_max = first_deaths_max
         self._stop_on_eof = stop_on_eof
         self._selector = selectors.DefaultSelector()
-        self._lines = make_lines(specs, succession.inherited, clock)
+        self._guests = guests
+        self._guests_asked = False
+        self._lines = make_lines([*specs, *self._find_guests(())], succession.inherited, clock)
         self._upgrading = Upgrading(
             self._lines, succession, clock, grace_s=grace_s, say=hooks.say, listen=self._listen
         )
@@ -92,7 +95,7 @@ class Supervisor:
                 self._listen(line, line.child if line.state is ProcessState.STARTING else None)
             self._publish()
             while True:
-                if self._start_due() | self._reap() | self._stop() | self._upgrade():
+                if self._welcome() | self._start_due() | self._reap() | self._stop() | self._upgrade():
                     self._publish()
                 self._announce()
                 if self._kill_at is not None and not self._children():
@@ -100,6 +103,38 @@ class Supervisor:
                 self._wait()
         if self._failure is not None:
             raise self._failure
+
+    # ── Guests ───────────────────────────────────────────────────────────────────────────────────
+
+    def _find_guests(self, otherwise: Sequence[ProcessSpec]) -> Sequence[ProcessSpec]:
+        """Return the guests that should run; those there are, where that cannot be learnt."""
+        try:
+            return self._guests()
+        except ModelportError as error:
+            self._hooks.say(f"what else should run cannot be read: {error}")
+            return otherwise
+
+    def _welcome(self) -> bool:
+        """Let the guests come and go, when they changed."""
+        if not self._guests_asked or self._stops_asked:
+            return False
+        self._guests_asked = False
+        known = {line.spec.name: line for line in self._lines if line.spec.guest}
+        found = self._find_guests([line.spec for line in known.values() if line.wanted])
+        wanted = {spec.name: spec for spec in found}
+        for name, line in known.items():
+            line.wanted = name in wanted
+            if line.wanted:
+                continue
+            if line.child is None:
+                self._lines.remove(line)
+            else:
+                line.enter(ProcessState.STOPPING)
+                line.child.send(signal.SIGKILL)
+        self._lines += [
+            Line(spec, self._clock, self._clock.now()) for name, spec in wanted.items() if name not in known
+        ]
+        return True
 
     # ── Starting, dying, coming back ─────────────────────────────────────────────────────────────
 
@@ -181,7 +216,7 @@ class Supervisor:
             line.deaths = 0
         line.deaths += 1
         hopeless = line.deaths >= self._first_deaths_max or how in HOPELESS
-        if hopeless and not line.ever_ready and not self._announced:
+        if hopeless and not line.ever_ready and not self._announced and not line.spec.guest:
             self._failure = ModelportError(
                 f"{line.spec.name} does not start ({how}): {last_words(line.spec)}",
                 hint=f"see {line.spec.log}",
@@ -201,18 +236,24 @@ class Supervisor:
         now = self._clock.monotonic()
         if self._kill_at is None:
             self._kill_at = now + self._grace_s
-            self._on_stop()
-            self._upgrading.fail("the platform was asked to stop")
-            for line in self._lines:
-                line.kill_at = None
-                line.enter(ProcessState.STOPPING if line.child else ProcessState.STOPPED)
-            for child in self._children():
-                child.send(signal.SIGTERM)
+            self._begin_to_stop()
             return True
-        if now >= self._kill_at or self._stops_asked > 1:
+        only_guests = all(line.spec.guest for line in self._lines if line.children)
+        if only_guests or now >= self._kill_at or self._stops_asked > 1:
             for child in self._children():
                 child.send(signal.SIGKILL)
         return False
+
+    def _begin_to_stop(self) -> None:
+        """Ask everything of the platform's own to end; guests go when nobody is left who could ask them."""
+        self._hooks.stopping()
+        self._upgrading.fail("the platform was asked to stop")
+        for line in self._lines:
+            line.kill_at = None
+            line.enter(ProcessState.STOPPING if line.child else ProcessState.STOPPED)
+        own = [child for line in self._lines if not line.spec.guest for child in line.children]
+        for child in (*own, *self._upgrading.children):
+            child.send(signal.SIGTERM)
 
     def _upgrade(self) -> bool:
         """Take the next step of an upgrade that runs, or begin one that was asked for."""
@@ -228,7 +269,7 @@ class Supervisor:
         self._hooks.publish([view for line in self._lines for view in line.views()], self._upgrading.upgrade)
 
     def _announce(self) -> None:
-        ready = all(line.ever_ready or line.spec.once for line in self._lines)
+        ready = all(line.ever_ready or line.spec.once or line.spec.guest for line in self._lines)
         if ready and not self._announced and not self._stops_asked:
             self._announced = True
             self._hooks.ready()
@@ -285,6 +326,9 @@ class Supervisor:
         def upgrade(*_: object) -> None:
             self._upgrading.asked = True
 
+        def welcome(*_: object) -> None:
+            self._guests_asked = True
+
         def drop(*_: object) -> None:
             """Do nothing: the wake-up is what counts."""
 
@@ -299,17 +343,19 @@ class Supervisor:
 
         before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
         before[UPGRADE_SIGNAL] = signal.signal(UPGRADE_SIGNAL, upgrade)
+        before[GUESTS_SIGNAL] = signal.signal(GUESTS_SIGNAL, welcome)
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, drop)
         wakeup_before = signal.set_wakeup_fd(outer.fileno(), warn_on_full_buffer=False)
         # The program before this one blocked them until somebody listens.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOP_SIGNALS, UPGRADE_SIGNAL))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOP_SIGNALS, UPGRADE_SIGNAL, GUESTS_SIGNAL))
         self._selector.register(inner, selectors.EVENT_READ, swallow)
         if self._stop_on_eof is not None:
             self._selector.register(self._stop_on_eof, selectors.EVENT_READ, ended)
         try:
             yield
         finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, (UPGRADE_SIGNAL,))  # it would end this process
+            # They would end this process.
+            signal.pthread_sigmask(signal.SIG_BLOCK, (UPGRADE_SIGNAL, GUESTS_SIGNAL))
             signal.set_wakeup_fd(wakeup_before)
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -56,6 +56,9 @@ class ProcessSpec:
         restart: When it comes back.
         overlaps: In an upgrade its successor runs beside it until that one is ready; else it ends first.
         once: It does one thing and ends; the others are ready without it, and it does not come back.
+        guest: It is not the platform's own, but code that somebody wants to run here: the others are ready
+            without it, and its failing start stops nothing; an upgrade leaves it as it is; it is ended last
+            and by force, when nobody is left who could ask it.
     """
 
     name: str
@@ -66,6 +69,7 @@ class ProcessSpec:
     restart: RestartPolicy = RestartPolicy()
     overlaps: bool = False
     once: bool = False
+    guest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

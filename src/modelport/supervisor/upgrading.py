@@ -15,7 +15,8 @@ from modelport.supervisor.table import ProcessSpec, ProcessState
 from modelport.supervisor.upgrade import Heirloom, Replaced, Request, Upgrade, UpgradeState
 
 UPGRADE_SIGNAL = signal.SIGUSR2
-KEPT_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, UPGRADE_SIGNAL)
+GUESTS_SIGNAL = signal.SIGUSR1
+KEPT_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, UPGRADE_SIGNAL, GUESTS_SIGNAL)
 """Signals that wait for the new program while the old one becomes it."""
 
 
@@ -195,7 +196,7 @@ class Upgrading:
 
     def _replace_next(self, upgrade: Upgrade) -> bool:
         """Replace one process after the other; done when every line is whole."""
-        moving = [line for line in self._lines if not line.whole]
+        moving = [line for line in self._lines if not line.whole and not line.spec.guest]
         if not moving:
             upgrade.state = UpgradeState.DONE
             return True

@@ -28,20 +28,34 @@ def listen(path: Path, *, backlog: int = 128) -> socket.socket:
         path: Where; its folder must exist.
         backlog: Connections that may wait to be accepted.
     """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    return _bind(path, backlog)
+
+
+def bind(path: Path) -> socket.socket:
+    """Return a socket at `path`, open to this user only, that refuses connections until it listens.
+
+    Args:
+        path: Where; as for `listen`.
+    """
+    return _bind(path, None)
+
+
+def _bind(path: Path, backlog: int | None) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         fresh.unlink(missing_ok=True)
         with _address(fresh) as address:
-            listener.bind(address)
+            made.bind(address)
         fresh.chmod(0o600)
-        listener.listen(backlog)
-        listener.setblocking(False)
-        fresh.replace(path)  # so that no client meets a name without a listener behind it
+        if backlog is not None:
+            made.listen(backlog)
+            made.setblocking(False)
+        fresh.replace(path)  # so that no client meets a name without its socket behind it
     except BaseException:
-        listener.close()
+        made.close()
         raise
-    return listener
+    return made
 
 
 def connect(path: Path, *, timeout_s: float = 5.0) -> socket.socket:

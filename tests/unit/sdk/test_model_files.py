@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from modelport.domain.errors import CheckFailed, InvalidInput, NotFound, Refused
-from modelport.sdk import sandbox
+from modelport.engines.isolation import Isolation, find_isolation
 from modelport.sdk.model_files import bundle_from_file
 from modelport.sdk.registering import build_bundle
 from modelport.sdk.verifying import verify_bundle
@@ -45,9 +45,9 @@ def test_a_trusted_compressed_joblib_file_gives_the_bundle_of_the_object(tmp_pat
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("isolation", list(sandbox.Isolation))
+@pytest.mark.parametrize("isolation", list(Isolation))
 def test_every_isolation_that_works_here_converts(tmp_path, isolation):
-    if list(sandbox.Isolation).index(isolation) < list(sandbox.Isolation).index(sandbox.find_isolation()):
+    if list(Isolation).index(isolation) < list(Isolation).index(find_isolation()):
         pytest.skip(f"{isolation} does not work here")
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(fitted(FRAME)))
     FRAME.to_csv(tmp_path / "rows.csv", index=False)

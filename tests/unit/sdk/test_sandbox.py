@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from modelport.domain.errors import InvalidInput, ModelportError, Refused, TimedOut
-from modelport.sdk import sandbox
+from modelport.engines.isolation import Isolation, find_isolation
 from modelport.sdk.model_files import MODULE, bundle_from_file, file_kind
-from modelport.sdk.sandbox import Isolation, Limits, read_out, run_sandboxed
+from modelport.sdk.sandbox import Limits, read_out, run_sandboxed
 from modelport.sdk.sandboxed import TASK, Task
 
-BEST = sandbox.find_isolation()
+BEST = find_isolation()
 CONFINED = pytest.mark.skipif(BEST is Isolation.LIMITS, reason="neither bubblewrap nor unshare works here")
 BUBBLEWRAP = pytest.mark.skipif(BEST is not Isolation.BUBBLEWRAP, reason="bubblewrap does not work here")
 EXAMPLE = np.zeros((3, 2))

@@ -271,7 +271,12 @@ def _find_model(tx: Transaction, name: str) -> Model:
 
 def _known(model: Model) -> Model:
     """Return a Model whose archive, where it has one, was looked into."""
-    if not model.modelport.digest:
+    if model.modelport.code is not None:
+        raise InvalidInput(
+            f"model {model.name!r} is code of its own, which jobs do not run",
+            hint="convert the model: modelport register PATH --name NAME",
+        )
+    if not model.modelport.known:
         raise Conflict(
             f"nobody knows yet what the archive of model {model.name!r} holds",
             hint="an endpoint looks into it: deploy the model once, then score with it",

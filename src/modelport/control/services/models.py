@@ -32,14 +32,13 @@ def make_model(tx: Transaction, spec: ModelSpec) -> Model:
     if container.model_package_name is not None:
         package = resolve(tx, parse_version(container.model_package_name))
         return model_of_package(tx, spec, package)
-    if container.model_data_url is None:
+    if container.model_data_url is None and container.image is None:
         raise InvalidInput(
             f"the container of model {spec.model_name!r} names nothing to serve",
-            hint="give it a model package, or the URL of an archive with the model",
+            hint="give it a model package, the URL of an archive with the model, or an image that serves",
         )
-    return _put_model(
-        tx, spec, ModelNotes(digest="", model_version=spec.model_name), container.model_data_url
-    )
+    told = container.model_data_url or str(container.image)
+    return _put_model(tx, spec, ModelNotes(digest="", model_version=spec.model_name), told)
 
 
 def model_of_package(tx: Transaction, spec: ModelSpec, package: ModelPackage) -> Model:

@@ -4,7 +4,7 @@ Level-triggered: the plan follows from the wish and from what is observed now, n
 before, so a control process that died between any two steps goes on where it was.
 
     look into each archive ─► try each model that is new ─► ask for the route ─► (rollout)
-                                                            ─► every worker serves it ─► InService
+                              start replicas of code         ─► every worker serves it ─► InService
 
 Whatever fails before the table is active changes nothing of what serves: an update goes back to the config
 that serves, a first create is Failed. Both say why.
@@ -24,6 +24,7 @@ from modelport.domain.endpoint import (
     EndpointStatus,
     VariantSummary,
 )
+from modelport.domain.planning.replicas import VariantReplicas, names_in, replicas_of, too_many
 from modelport.domain.planning.rollout import Rollout, RolloutState
 from modelport.domain.planning.routes import digests_of, route_of
 from modelport.domain.planning.traffic import weights_of
@@ -69,6 +70,7 @@ class Observed:
         rollout: The table on its way, None when there is none.
         trials: Model digest to its first load; a digest that was not tried is absent.
         archives: Looks into archives that are under way or failed.
+        replicas: Replica name to how its start stands; one that is not to run is absent.
         broken: Models of the active table that some worker does not have, with the reason.
         served: Endpoint name to its route in the active table.
         proven: Models of the active table that every worker has.
@@ -81,6 +83,7 @@ class Observed:
     trials: Mapping[str, Trial]
     broken: Mapping[str, str]
     archives: Mapping[ArchiveKey, Trial] = field(default_factory=dict)
+    replicas: Mapping[str, Trial] = field(default_factory=dict)
     served: Mapping[str, EndpointRoute] = field(init=False)
     proven: frozenset[str] = field(init=False)
 
@@ -102,6 +105,13 @@ class LookInto:
     """Find out what model a Model's archive holds."""
 
     model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Let replicas run, beside those of the table that serves."""
+
+    replicas: tuple[VariantReplicas, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +137,7 @@ class Remove:
     endpoint: Endpoint
 
 
-Action = TryModel | LookInto | Want | Settle | Remove
+Action = TryModel | LookInto | Run | Want | Settle | Remove
 
 
 def plan(
@@ -159,16 +169,26 @@ def plan(
     problem = _missing(endpoint, config, models)
     if problem is not None or config is None:
         return (_fail(endpoint, served, str(problem), now),)
-    unknown = [model for model in models.values() if not model.modelport.digest]
+    unknown = [model for model in models.values() if not model.modelport.known]
     if unknown:
         return _look_into(endpoint, unknown, served, observed, now)
     notes = {name: model.modelport for name, model in models.items()}
-    goal = route_of(endpoint.name, config.spec, endpoint.modelport.weights, notes)
+    replicas = replicas_of(endpoint.name, config.spec, endpoint.modelport.instance_counts, models)
+    problem = too_many(replicas)
+    if problem is not None:
+        return (_fail(endpoint, served, problem, now),)
+    names = {one.variant: one.names for one in replicas}
+    goal = route_of(endpoint.name, config.spec, endpoint.modelport.weights, notes, names)
     if served == goal and _is_sound(goal, observed):
         if _is_on_its_way(observed.rollout, goal):
             return (Want(endpoint.name, goal),)  # a worker that was mended needs the new table to serve by
         return (_succeed(endpoint, config, observed.active.revision, now),) if observed.everywhere else ()
-    return _reach(endpoint, goal, served, observed, now)
+    actions = _reach(endpoint, goal, served, observed, now)
+    return (Run(replicas), *actions) if replicas and not _settles(actions) else actions
+
+
+def _settles(actions: Sequence[Action]) -> bool:
+    return any(isinstance(action, Settle) for action in actions)
 
 
 def _keep(endpoint: Endpoint, served: EndpointRoute, observed: Observed, now: datetime) -> tuple[Action, ...]:
@@ -219,6 +239,11 @@ def _reach(
             return (_fail(endpoint, served, _blame(goal, digest, trial.reason), now),)
         elif trial.state is TrialState.RUNNING:
             waiting = True
+    for name in sorted(names_in([goal])):
+        start = observed.replicas.get(name)
+        if start is not None and start.state is TrialState.FAILED:
+            return (_fail(endpoint, served, _blame_code(goal, name, start.reason), now),)
+        waiting |= start is None or start.state is not TrialState.PASSED
     if missing or waiting:
         return tuple(missing)
     return (Want(endpoint.name, goal),)
@@ -335,6 +360,11 @@ def _missing(endpoint: Endpoint, config: EndpointConfig | None, models: Mapping[
         if variant.model_name not in models:
             return f"model {variant.model_name!r} of variant {variant.variant_name!r} does not exist"
     return None
+
+
+def _blame_code(goal: EndpointRoute, name: str, reason: str | None) -> str:
+    variant = next(item for item in goal.variants if name in item.replicas)
+    return f"the code of {variant.model_version!r} does not start: {reason or 'it said nothing'}"
 
 
 def _blame(goal: EndpointRoute, digest: str | None, reason: str | None) -> str:

@@ -74,6 +74,7 @@ class WorkerView:
         prepared_revision: The newest table it can activate; 0: none.
         failure: The newest table it could not prepare, None where there was none.
         failed: Models of any table that it does not have although it should, with the reason.
+        draining: Older tables that it still has requests of.
     """
 
     index: int
@@ -82,6 +83,7 @@ class WorkerView:
     prepared_revision: int = 0
     failure: PrepareFailure | None = None
     failed: Mapping[str, str] = field(default_factory=dict)
+    draining: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from modelport.domain.endpoint import DataCaptureConfig, EndpointConfigSpec, ProductionVariant
 from modelport.domain.planning.traffic import weights_of
@@ -15,6 +16,7 @@ def route_of(
     config: EndpointConfigSpec,
     weights: Mapping[str, float],
     models: Mapping[str, ModelNotes],
+    replicas: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> EndpointRoute:
     """Return where an endpoint's requests go under a config.
 
@@ -23,6 +25,7 @@ def route_of(
         config: The config.
         weights: Weights set after it was made.
         models: Every Model the config names.
+        replicas: Variant name to the replicas of its custom code.
     """
     current = weights_of(config, weights)
 
@@ -34,6 +37,7 @@ def route_of(
             digest=notes.digest,
             weight=item.initial_variant_weight if shadow else current[item.variant_name],
             shadow=shadow,
+            replicas=replicas.get(item.variant_name, ()),
         )
 
     return EndpointRoute(

@@ -1,0 +1,90 @@
+"""Which replicas a variant of custom code needs, and what they are called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from modelport.domain.endpoint import EndpointConfigSpec, ProductionVariant
+from modelport.domain.registry import Model
+from modelport.domain.routes import EndpointRoute
+
+REPLICAS_MAX = 32
+"""Of one variant: each is a process of this machine with a model of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class VariantReplicas:
+    """The replicas of one variant.
+
+    Args:
+        endpoint: Whose it is.
+        variant: Its name.
+        model: What they run.
+        names: One for each instance. They differ wherever the code, its model or its variables could.
+        start_timeout_s: Seconds one may take to be ready; None: as the settings say.
+    """
+
+    endpoint: str
+    variant: str
+    model: Model
+    names: tuple[str, ...]
+    start_timeout_s: float | None = None
+
+
+def replicas_of(
+    endpoint: str, config: EndpointConfigSpec, counts: Mapping[str, int], models: Mapping[str, Model]
+) -> tuple[VariantReplicas, ...]:
+    """Return the replicas that an endpoint needs under a config.
+
+    Args:
+        endpoint: Its name.
+        config: The config.
+        counts: Variant name to number of instances, where that was changed after the config was made.
+        models: Every Model the config names.
+    """
+
+    def replicas(item: ProductionVariant, count: int) -> VariantReplicas:
+        model = models[item.model_name]
+        timeout = item.container_startup_health_check_timeout_in_seconds
+        return VariantReplicas(
+            endpoint, item.variant_name, model, _names(endpoint, item.variant_name, model, count), timeout
+        )
+
+    wanted = [
+        (item, counts.get(item.variant_name, item.initial_instance_count))
+        for item in config.production_variants
+    ]
+    wanted += [(item, item.initial_instance_count) for item in config.shadow_production_variants]
+    return tuple(
+        replicas(item, count) for item, count in wanted if models[item.model_name].modelport.code is not None
+    )
+
+
+def too_many(replicas: Iterable[VariantReplicas]) -> str | None:
+    """Return why some replicas cannot be run all; None when they can."""
+    for one in replicas:
+        if len(one.names) > REPLICAS_MAX:
+            return (
+                f"variant {one.variant!r} asks for {len(one.names)} instances of custom code; "
+                f"one machine runs at most {REPLICAS_MAX} for a variant"
+            )
+    return None
+
+
+def names_in(routes: Iterable[EndpointRoute | None]) -> frozenset[str]:
+    """Return the names of all replicas that some routes lead to."""
+    return frozenset(
+        name
+        for route in routes
+        if route is not None
+        for variant in route.variants
+        for name in variant.replicas
+    )
+
+
+def _names(endpoint: str, variant: str, model: Model, count: int) -> tuple[str, ...]:
+    told = (endpoint, variant, model.name, model.created_at.isoformat(), str(model.modelport.code))
+    digest = hashlib.sha256("\0".join(told).encode("utf-8")).hexdigest()[:16]
+    return tuple(f"{digest}-{number}" for number in range(count))

@@ -1,0 +1,1 @@
+"""Stands in for AWS's toolkit of that name."""

@@ -1,0 +1,5 @@
+"""Bodies to arrays."""
+
+from modelport_handlers.codecs import decode
+
+__all__ = ["decode"]
