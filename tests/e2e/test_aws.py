@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from fakes import aws
 from fakes.archives import onnx_archive, pack
+from fakes.aws import SOON, make, settled
 from fakes.callers import ACCESS_KEY, SECRET_KEY, write_keys, write_tokens
 from fakes.platform import Platform, wait_for
 
@@ -22,7 +23,6 @@ pytestmark = pytest.mark.processes
 BUCKET = "models"
 ROWS = json.dumps({"instances": [[1.0, 2.0, 3.0]]})
 ASKED = 400
-SOON = {"Delay": 1, "MaxAttempts": 30}
 
 
 @pytest.fixture(scope="module")
@@ -54,29 +54,6 @@ def archives(platform, tmp_path_factory):
     return lambda name: f"s3://{BUCKET}/{name}/model.tar.gz"
 
 
-def make(sagemaker, archives, name, **variants):
-    """Make a Model for each variant, and a config of them; variants are `A=("says-0", weight)`."""
-    for variant, (archive, _) in variants.items():
-        sagemaker.create_model(
-            ModelName=f"{name}-{variant}",
-            ExecutionRoleArn="arn:aws:iam::123456789012:role/any",
-            PrimaryContainer={"Image": "onnx", "ModelDataUrl": archives(archive)},
-        )
-    sagemaker.create_endpoint_config(
-        EndpointConfigName=name,
-        ProductionVariants=[
-            {
-                "VariantName": variant,
-                "ModelName": f"{name}-{variant}",
-                "InitialInstanceCount": 1,
-                "InstanceType": "ml.m5.large",
-                "InitialVariantWeight": weight,
-            }
-            for variant, (_, weight) in variants.items()
-        ],
-    )
-
-
 def ask(runtime, endpoint, **more):
     """Return the variant that answered, and the class it said."""
     reply = runtime.invoke_endpoint(EndpointName=endpoint, ContentType="application/json", Body=ROWS, **more)
@@ -99,14 +76,6 @@ def invocations(cloudwatch, endpoint, variant):
         Statistics=["Sum"],
     )["Datapoints"]
     return sum(point["Sum"] for point in points)
-
-
-def settled(sagemaker, endpoint):
-    def look():
-        found = sagemaker.describe_endpoint(EndpointName=endpoint)
-        return found if found["EndpointStatus"] not in ("Creating", "Updating") else None
-
-    return wait_for(look, 60.0, what=f"the end of the change of {endpoint}")
 
 
 def test_two_variants_are_compared_updated_and_cleaned_up(sagemaker, runtime, archives, platform):

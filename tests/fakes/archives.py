@@ -27,3 +27,9 @@ def onnx_archive(folder: Path, winner: int) -> bytes:
     weights = np.zeros((3, 3), np.float32)
     weights[:, winner] = 1.0
     return pack({"model.onnx": softmax_file(folder / f"{winner}.onnx", weights=weights).read_bytes()})
+
+
+def script_archive(script: str, **files: bytes) -> bytes:
+    """Return an archive with a handler script, and files whose names have dots for underscores."""
+    members = {name.replace("_", "."): content for name, content in files.items()}
+    return pack({"code/inference.py": script.encode(), **members})

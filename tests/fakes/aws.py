@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -12,9 +13,11 @@ from botocore.exceptions import ClientError
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
 from fakes.callers import ACCESS_KEY
+from fakes.platform import wait_for
 
 REGION = "eu-west-1"
 BUCKET = "bucket"
+SOON = {"Delay": 1, "MaxAttempts": 30}
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
 NUMBERS = {
     "integer": int,
@@ -83,3 +86,50 @@ def check_reply(value: Any, shape: Shape | None, path: str = "") -> None:
     else:
         assert isinstance(value, str), path
         assert not shape.enum or value in shape.enum, f"{path} is {value!r}"
+
+
+def make(
+    sagemaker: Any,
+    archives: Callable[[str], str],
+    name: str,
+    image: str = "onnx",
+    **variants: tuple[str, float],
+) -> None:
+    """Make a Model for each variant, and a config of them.
+
+    Args:
+        sagemaker: A client.
+        archives: Returns the URL of an archive by its name.
+        name: Of the config, and the beginning of the Models'.
+        image: Of the containers.
+        variants: Name to archive and weight, as in `A=("says-0", 0.7)`.
+    """
+    for variant, (archive, _) in variants.items():
+        sagemaker.create_model(
+            ModelName=f"{name}-{variant}",
+            ExecutionRoleArn="arn:aws:iam::123456789012:role/any",
+            PrimaryContainer={"Image": image, "ModelDataUrl": archives(archive)},
+        )
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name,
+        ProductionVariants=[
+            {
+                "VariantName": variant,
+                "ModelName": f"{name}-{variant}",
+                "InitialInstanceCount": 1,
+                "InstanceType": "ml.m5.large",
+                "InitialVariantWeight": weight,
+            }
+            for variant, (_, weight) in variants.items()
+        ],
+    )
+
+
+def settled(sagemaker: Any, endpoint: str) -> Any:
+    """Return an endpoint once nothing is under way."""
+
+    def look() -> Any:
+        found = sagemaker.describe_endpoint(EndpointName=endpoint)
+        return found if found["EndpointStatus"] not in ("Creating", "Updating") else None
+
+    return wait_for(look, 60.0, what=f"the end of the change of {endpoint}")

@@ -140,6 +140,7 @@ class FakeWorkers:
         self.files = files
         self.harmful: dict[str, str] = {}  # digest → why it does not load
         self.slow: set[str] = set()  # digests whose load never ends
+        self.keeps_draining = False  # requests of tables before the active one are still open
         self.deaf: set[int] = set()  # workers that do not do what they are told to activate
         self.views = [self.born(index) for index in range(count)]
         self.activations: list[tuple[int, ...]] = []
@@ -173,11 +174,20 @@ class FakeWorkers:
     def activate(self, revision: int) -> None:
         assert all(view.prepared_revision >= revision for view in self.views), "activated before prepared"
         self.views = [
-            view if view.index in self.deaf else replace(view, active_revision=revision)
-            for view in self.views
+            view if view.index in self.deaf else self._activated(view, revision) for view in self.views
         ]
         self.activations.append(tuple(view.active_revision for view in self.views))
         self.wake()
+
+    def drain(self) -> None:
+        """Answer what is open of older tables."""
+        self.keeps_draining = False
+        self.views = [replace(view, draining=frozenset()) for view in self.views]
+        self.wake()
+
+    def _activated(self, view: WorkerView, revision: int) -> WorkerView:
+        left = {view.active_revision} if self.keeps_draining else set()
+        return replace(view, active_revision=revision, draining=view.draining | left)
 
     def abandon(self, revision: int) -> None:
         pass
@@ -304,6 +314,7 @@ class InlineReplicas:
         self.wanted: dict[str, VariantReplicas | None] = {}
         self.failing: dict[str, str] = {}
         self.slow = False
+        self.wake: Callable[[], None] = lambda: None
 
     def names(self) -> frozenset[str]:
         return frozenset(self.wanted)
@@ -312,8 +323,10 @@ class InlineReplicas:
         return {name: self._judge(run) for name, run in self.wanted.items()}
 
     def want(self, runs: Sequence[VariantReplicas], serving: Iterable[str]) -> None:
-        kept = {name: self.wanted.get(name) for name in serving}
+        before, kept = self.wanted, {name: self.wanted.get(name) for name in serving}
         self.wanted = kept | {name: run for run in runs for name in run.names}
+        if before.keys() != self.wanted.keys():
+            self.wake()
 
     def _judge(self, run: VariantReplicas | None) -> Trial:
         if run is not None and run.model.name in self.failing:
@@ -362,7 +375,7 @@ class House:
         canaries = InlineCanaries(self.engine, wake.set)
         self.archives = InlineArchives(records, wake.set)
         self.replicas = replicas or InlineReplicas()
-        self.workers.wake = wake.set
+        self.workers.wake = self.replicas.wake = wake.set
         ownership = Ownership(records, self.clock, str(home))
         self.endpoint_reconciler = EndpointReconciler(
             records,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fakes.house import ME, House, model_of
+from modelport.control.endpoint_reconciler import INHERITED_S
 from modelport.control.services.tags import Tags
 from modelport.domain.endpoint import EndpointConfigSpec, EndpointSpec, EndpointStatus, ProductionVariant
 from modelport.domain.errors import Conflict, InvalidInput, NotFound
 from modelport.domain.job import DataSource, S3DataSource, TransformInput, TransformOutput, TransformSpec
+from modelport.domain.planning.replicas import REPLICAS_MAX
 from modelport.domain.registry import ApprovalStatus, ContainerDefinition, ModelSpec, PackageSpec
 from modelport.domain.resource import Kind, Tag
 
@@ -67,6 +70,108 @@ def test_an_update_to_an_archive_that_cannot_be_read_goes_back(serving: House) -
     assert endpoint.status.endpoint_status is EndpointStatus.IN_SERVICE
     assert endpoint.spec.endpoint_config_name == "first"
     assert "'two'" in str(endpoint.status.failure_reason)
+
+
+CODE_URL = "s3://models/code.tar.gz"
+
+
+@pytest.fixture
+def coded(serving: House) -> House:
+    """Return a house in which custom code can be wished for."""
+    serving.archives.codes.add(CODE_URL)
+    serving.endpoints.create_model(archive("code", CODE_URL), principal=ME)
+    two = ProductionVariant("a", "code", initial_instance_count=2)
+    serving.endpoints.create_config(EndpointConfigSpec("coded", (two,)), principal=ME)
+    return serving
+
+
+def replicas_of(house: House, endpoint: str) -> tuple[str, ...]:
+    """Return the replicas that the active table sends an endpoint's requests to."""
+    return next(
+        route.variants[0].replicas for route in house.files.active().endpoints if route.endpoint == endpoint
+    )
+
+
+def test_code_serves_once_its_replicas_are_ready(coded: House) -> None:
+    coded.replicas.slow = True
+    coded.endpoints.update("air", "coded", principal=ME)
+    assert coded.settle("air").status.endpoint_status is EndpointStatus.UPDATING
+    assert len(coded.replicas.wanted) == 2
+    assert replicas_of(coded, "air") == (), "the model before serves meanwhile"
+    coded.replicas.slow = False
+    coded.run()
+    assert coded.endpoints.describe("air").status.endpoint_status is EndpointStatus.IN_SERVICE
+    assert set(replicas_of(coded, "air")) == coded.replicas.wanted.keys()
+
+
+def test_code_that_does_not_start_changes_nothing_and_is_ended(coded: House) -> None:
+    coded.replicas.failing["code"] = "ModuleNotFoundError: No module named 'x'"
+    coded.endpoints.update("air", "coded", principal=ME)
+    status = coded.settle("air").status
+    assert (status.endpoint_status, status.endpoint_config_name) == (EndpointStatus.IN_SERVICE, "first")
+    assert (
+        status.failure_reason == "the code of 'code' does not start: ModuleNotFoundError: No module named 'x'"
+    )
+    assert not coded.replicas.wanted
+
+
+def test_instances_of_code_come_and_go_with_their_number(coded: House) -> None:
+    coded.endpoints.update("air", "coded", principal=ME)
+    coded.run()
+    before = replicas_of(coded, "air")
+    for count in (3, 1):
+        coded.endpoints.set_weights("air", {}, {"a": count}, principal=ME)
+        coded.run()
+        assert len(replicas_of(coded, "air")) == len(coded.replicas.wanted) == count
+        assert replicas_of(coded, "air")[0] == before[0], "those that run go on"
+
+
+def test_replicas_end_when_no_worker_has_a_request_for_them(coded: House) -> None:
+    coded.endpoints.update("air", "coded", principal=ME)
+    coded.run()
+    old = set(replicas_of(coded, "air"))
+    revision = coded.files.active().revision
+    coded.workers.keeps_draining = True
+    coded.endpoints.update("air", "first", principal=ME)
+    coded.run()
+    assert replicas_of(coded, "air") == ()
+    assert coded.workers.views[0].draining == {revision}
+    assert coded.replicas.wanted.keys() == old, "a worker still has requests for them"
+    coded.workers.drain()
+    coded.run()
+    assert not coded.replicas.wanted
+
+
+def test_replicas_run_on_when_control_starts_anew(coded: House, tmp_path: Path) -> None:
+    coded.endpoints.update("air", "coded", principal=ME)
+    coded.run()
+    running = dict(coded.replicas.wanted)
+    coded.records.close()
+    with House(tmp_path / "home", workers=coded.workers, replicas=coded.replicas) as again:
+        again.run()
+        assert again.replicas.wanted.keys() == running.keys()
+        again.endpoints.delete("air", principal=ME)
+        again.run()
+        assert again.replicas.wanted.keys() == running.keys(), "requests of the process before may be open"
+        again.clock.turn(INHERITED_S)
+        again.run()
+        assert not again.replicas.wanted
+
+
+def test_more_instances_than_a_machine_runs_are_refused(coded: House) -> None:
+    many = ProductionVariant("a", "code", initial_instance_count=REPLICAS_MAX + 1)
+    coded.endpoints.create_config(EndpointConfigSpec("many", (many,)), principal=ME)
+    coded.endpoints.update("air", "many", principal=ME)
+    reason = coded.settle("air").status.failure_reason
+    assert f"at most {REPLICAS_MAX}" in str(reason)
+    assert not coded.replicas.wanted
+
+
+def test_jobs_do_not_run_code(coded: House) -> None:
+    coded.endpoints.update("air", "coded", principal=ME)
+    coded.run()
+    with pytest.raises(InvalidInput, match="code of its own"):
+        coded.jobs.create_transform(replace(SCORING, model_name="code"), principal=ME)
 
 
 def test_a_model_names_a_version_or_an_archive(house: House) -> None:

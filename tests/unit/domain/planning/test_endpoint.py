@@ -20,6 +20,7 @@ from modelport.domain.endpoint import (
 from modelport.domain.planning.endpoint import (
     Observed,
     Remove,
+    Run,
     Settle,
     Trial,
     TrialState,
@@ -27,6 +28,7 @@ from modelport.domain.planning.endpoint import (
     Want,
     plan,
 )
+from modelport.domain.planning.replicas import names_in
 from modelport.domain.planning.rollout import (
     WORKERS_WAIT_S,
     Activate,
@@ -42,7 +44,7 @@ from modelport.domain.planning.rollout import (
     judge,
 )
 from modelport.domain.planning.routes import change_table, digests_of
-from modelport.domain.registry import ContainerDefinition, ModelNotes, ModelSpec
+from modelport.domain.registry import Code, ContainerDefinition, ModelNotes, ModelSpec
 from modelport.domain.resource import Kind, Nothing, Resource
 from modelport.domain.routes import RouteTable
 
@@ -69,14 +71,37 @@ MODELS = {
 }
 
 
-def config(name: str, *models: int):
-    variants = tuple(ProductionVariant(f"v{number}", f"m{number}") for number in models)
+CODES = ("x0", "x1")
+MODELS |= {
+    name: resource(
+        Kind.MODEL,
+        name,
+        ModelSpec(name, ContainerDefinition(image="any")),
+        Nothing(),
+        ModelNotes("", name, Code(name[-1] * 64)),
+    )
+    for name in CODES
+}
+
+
+def config(name: str, *models: int | str):
+    """Return a config of numbered models, and of code by its name in two instances each."""
+    variants = tuple(
+        ProductionVariant(f"v{item}", f"m{item}")
+        if isinstance(item, int)
+        else ProductionVariant(item, item, 2)
+        for item in models
+    )
     return resource(Kind.ENDPOINT_CONFIG, name, EndpointConfigSpec(name, variants), Nothing(), Nothing())
 
 
 CONFIGS = {
     made.name: made
-    for made in (*(config(f"c{n}", n) for n in range(4)), config("c01", 0, 1), config("c23", 2, 3))
+    for made in (
+        *(config(f"c{n}", n) for n in range(4)),
+        *(config("c01", 0, 1), config("c23", 2, 3)),
+        *(config("x0", "x0"), config("x0and0", "x0", 0), config("x01", "x0", "x1")),
+    )
 }
 
 
@@ -92,6 +117,8 @@ class World:
         self.fails_in_workers: set[str] = set()
         self.rollout = None
         self.trials = {}
+        self.replicas: dict[str, str] = {}  # those that run, and what they run
+        self.fails_to_start: set[str] = set()
         self.waited = 0.0
 
     def crash(self) -> None:
@@ -109,34 +136,56 @@ class World:
             rollout = judge(self.rollout, self.workers, enough=enough, waited_s=self.waited, timeout_s=120.0)
         lagging = is_lagging(self.active.revision, self.workers)
         broken = broken_models(self.active, self.workers)
-        observed = Observed(self.active, enough and not lagging, lagging, rollout, dict(self.trials), broken)
-        wanted, happened = {}, False
+        observed = Observed(
+            self.active,
+            enough and not lagging,
+            lagging,
+            rollout,
+            dict(self.trials),
+            broken,
+            replicas={name: self._start_of(code) for name, code in self.replicas.items()},
+        )
+        wanted, running = {}, {}
+        happened = False
         for endpoint in list(self.endpoints.values()):
             wish = CONFIGS.get(endpoint.spec.endpoint_config_name)
             for action in plan(endpoint, wish, MODELS, observed, NOW):
-                if isinstance(action, TryModel):
-                    failed = action.digest in self.aborts_canary
-                    self.trials[action.digest] = (
-                        Trial(TrialState.FAILED, "it aborted") if failed else Trial(TrialState.PASSED)
-                    )
-                    happened = True
+                if isinstance(action, Run):
+                    running |= {name: run.model.name for run in action.replicas for name in run.names}
                 elif isinstance(action, Want):
                     wanted[action.endpoint] = action.route
-                elif isinstance(action, Settle):
-                    if action.endpoint.status.endpoint_status is EndpointStatus.FAILED:
-                        served = any(route.endpoint == endpoint.name for route in self.active.endpoints)
-                        assert endpoint.settled or not served, "a failed update ended what served"
-                    self.endpoints[endpoint.name] = action.endpoint
-                    happened = True
                 else:
-                    assert isinstance(action, Remove)
-                    del self.endpoints[endpoint.name]
+                    self._act(endpoint, action)
                     happened = True
         happened |= self._advance(decide(rollout, wanted), rollout)
+        tables = [self.active] if self.rollout is None else [self.active, self.tables[self.rollout.revision]]
+        served = names_in(route for table in tables for route in table.endpoints)
+        assert served <= self.replicas.keys() | running.keys(), "a table names what does not run"
+        happened |= bool(running.keys() - self.replicas.keys())
+        self.replicas = {name: code for name, code in self.replicas.items() if name in served} | running
         for digest, trial in observed.trials.items():
             if trial.state is TrialState.FAILED:
                 self.trials.pop(digest, None)
         return happened
+
+    def _act(self, endpoint, action) -> None:
+        if isinstance(action, TryModel):
+            failed = action.digest in self.aborts_canary
+            self.trials[action.digest] = (
+                Trial(TrialState.FAILED, "it aborted") if failed else Trial(TrialState.PASSED)
+            )
+        elif isinstance(action, Settle):
+            if action.endpoint.status.endpoint_status is EndpointStatus.FAILED:
+                served = any(route.endpoint == endpoint.name for route in self.active.endpoints)
+                assert endpoint.settled or not served, "a failed update ended what served"
+            self.endpoints[endpoint.name] = action.endpoint
+        else:
+            assert isinstance(action, Remove)
+            del self.endpoints[endpoint.name]
+
+    def _start_of(self, code: str) -> Trial:
+        failed = code in self.fails_to_start
+        return Trial(TrialState.FAILED, "no such module") if failed else Trial(TrialState.PASSED)
 
     def _advance(self, step, rollout) -> bool:
         if isinstance(step, Publish):
@@ -263,6 +312,10 @@ class Anything(RuleBasedStateMachine):
         harmed = self.world.fails_in_workers if in_workers else self.world.aborts_canary
         harmed.symmetric_difference_update({digest})
 
+    @rule(code=st.sampled_from(CODES))
+    def harm_code(self, code) -> None:
+        self.world.fails_to_start.symmetric_difference_update({code})
+
     @rule()
     def time_passes(self) -> None:
         self.world.waited += WORKERS_WAIT_S
@@ -278,6 +331,7 @@ class Anything(RuleBasedStateMachine):
         for endpoint in world.endpoints.values():
             if endpoint.status.endpoint_status is EndpointStatus.IN_SERVICE:
                 assert endpoint.name in routed, "InService, and nothing is routed"
+        assert names_in(world.active.endpoints) <= world.replicas.keys(), "what serves does not run"
         for worker in world.workers:
             assert worker.prepared_revision >= worker.active_revision
 
@@ -292,6 +346,7 @@ class Anything(RuleBasedStateMachine):
             world.start_worker()
         self._come_to_rest()  # also while some models do harm
         world.fails_in_workers.clear()
+        world.fails_to_start.clear()
         world.workers = [replace(world._caught_up(worker), failed={}) for worker in world.workers]
         world.rollout = None
         self._come_to_rest()
@@ -311,6 +366,7 @@ class Anything(RuleBasedStateMachine):
                     item.variant_name: item.current_weight for item in status.production_variants
                 }
         assert set(routed) <= set(world.endpoints)
+        assert world.replicas.keys() == names_in(world.active.endpoints), "replicas that nobody asks"
 
     def _come_to_rest(self) -> None:
         for _ in range(QUIET_STEPS):
