@@ -22,7 +22,7 @@ from modelport.engines.isolation import find_isolation
 from modelport.engines.replicas import check_isolation, plan_launch
 from modelport.settings import HomeLayout
 from modelport.supervisor.child import READY_VARIABLE
-from modelport.wire.replicas import ReplicaSpec, read_replicas
+from modelport.wire.replicas import STARTED, ReplicaSpec, read_replicas
 from modelport.wire.sockets import bind
 
 FIRST_TO_GO = "500"  # of a machine that runs out of memory, before what is our own
@@ -54,7 +54,8 @@ def run(home: Path, name: str) -> NoReturn:
         variables=spec.environment,
     )
     network = "; the network is allowed" if environment.network else ""
-    print(f"{spec.endpoint}/{spec.variant}: {isolation.value} ({isolation.meaning}){network}", flush=True)
+    place = f"{spec.endpoint}/{spec.variant}"
+    print(f"{STARTED}{place} in {isolation.value} ({isolation.meaning}){network}", flush=True)
     listener = bind(layout.replicas / name)
     told = {
         **launch.told,

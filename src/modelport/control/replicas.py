@@ -23,13 +23,14 @@ from modelport.domain.planning.replicas import VariantReplicas
 from modelport.domain.registry import Code
 from modelport.durable import crash_point, write_durably
 from modelport.settings import Settings
-from modelport.wire.replicas import PREFIX, ReplicaSpec, encode_replicas, read_replicas
+from modelport.wire.replicas import PREFIX, STARTED, ReplicaSpec, encode_replicas, read_replicas
 
 LOG_TAIL_BYTES = 8_000
 REASON_LENGTH_MAX = 500
 TIMED_OUT = ("killed by SIGALRM", "exit 142")
 OUT_OF_MEMORY = ("killed by SIGKILL", "exit 137")
 SAID = "error: "
+HINT = "hint: "
 SHELLS_SIGNAL = 128
 
 _log = structlog.get_logger("modelport.replicas")
@@ -124,12 +125,15 @@ class Replicas:
     def _reason(self, name: str, how: str) -> str:
         if how in TIMED_OUT:
             return f"it was not ready within {self._wanted[name].start_timeout_s:g} s"
-        said = _last_error(self._layout.logs / f"{PREFIX}{name}.log")
-        if said is not None:
-            return said
+        lines = _last_words(self._layout.logs / f"{PREFIX}{name}.log")
+        errors = [number for number, line in enumerate(lines) if line.startswith(SAID)]
+        if errors:
+            told = lines[errors[-1]].removeprefix(SAID)
+            hint = "".join(lines[errors[-1] + 1 : errors[-1] + 2])
+            return _cut(f"{told}; {hint.removeprefix(HINT)}" if hint.startswith(HINT) else told)
         if how in OUT_OF_MEMORY:
             return "its process was killed, most likely because memory ran out"
-        return f"its process ended ({_spell(how)}) and said nothing"
+        return _cut(f"its process ended ({_spell(how)}): {lines[-1] if lines else 'it said nothing'}")
 
 
 def _spell(how: str) -> str:
@@ -149,19 +153,17 @@ def _read_table(path: Path) -> dict[str, dict[str, Any]]:
     return {line["name"]: line for line in lines}
 
 
-def _last_error(log: Path) -> str | None:
-    """Return the last error that a replica's log tells, with its hint; None where it tells none."""
+def _last_words(log: Path) -> list[str]:
+    """Return what a replica's log tells of its last start."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     except OSError:
-        return None
-    found = [number for number, line in enumerate(lines) if line.startswith(SAID)]
-    if not found:
-        return None
-    told = lines[found[-1]].removeprefix(SAID)
-    following = lines[found[-1] + 1 : found[-1] + 2]
-    if following and following[0].startswith("hint: "):
-        told = f"{told}; {following[0].removeprefix('hint: ')}"
-    return told if len(told) <= REASON_LENGTH_MAX else told[: REASON_LENGTH_MAX - 1] + "…"
+        return []
+    starts = [number for number, line in enumerate(lines) if line.startswith(STARTED)]
+    return lines[starts[-1] + 1 :] if starts else lines
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= REASON_LENGTH_MAX else text[: REASON_LENGTH_MAX - 1] + "…"

@@ -28,6 +28,7 @@ from .families import Family, find_family
 from .server import Reply, Request
 
 MODULE = "inference"
+DESCRIBED_MAX = 500
 TEXTS = (JSON, CSV)
 """Bodies that reach `input_fn` as text; all others as bytes."""
 
@@ -145,8 +146,8 @@ class Handler:
 
 
 def describe(error: BaseException) -> str:
-    """Return an error as one line."""
-    text = " ".join(str(error).split())
+    """Return an error as one line that is not too long."""
+    text = " ".join(str(error).split())[:DESCRIBED_MAX]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -16,6 +16,9 @@ from modelport.domain.routes import REPLICA
 PREFIX = "replica-"
 """Of a replica's name in the supervisor's table, and of its log's."""
 
+STARTED = "started: "
+"""Begins the line of a replica's log that a start is told by; what follows is of that start."""
+
 
 class ReplicaSpec(msgspec.Struct, frozen=True):
     """One replica that should run.

@@ -57,6 +57,23 @@ def listening(tmp_path: Path):
     built.feed.close()
 
 
+def test_a_table_drains_until_its_worker_says_so_in_whatever_order(listening: Listening) -> None:
+    with FeedTalk(listening.path) as late, FeedTalk(listening.path) as soon:
+        late.hello(0, 3)
+        soon.hello(1, 3)
+        listening.wait_for_workers(0, 1)
+        for talk in (late, soon):
+            talk.say(Prepared(4))
+        soon.say(Drained(3))  # nothing was open: it is said before the news
+        for talk in (late, soon):
+            talk.say(Activated(4))
+        listening.wait_for(lambda: [view.active_revision for view in listening.feed.workers()] == [4, 4])
+        assert [view.draining for view in listening.feed.workers()] == [{3}, set()]
+        late.say(Activated(5))
+        late.say(Drained(3))
+        listening.wait_for(lambda: listening.feed.workers()[0].draining == {4})
+
+
 def test_table_goes_to_all_workers_and_their_answers_come_back(listening: Listening) -> None:
     with FeedTalk(listening.path) as one, FeedTalk(listening.path) as two:
         one.hello(0, revision=3)

@@ -40,10 +40,23 @@ def publish(views, upgrade):
     whole.write_text(json.dumps(table_document(os.getpid(), "1", views, upgrade)))
     whole.replace(folder / "table.json")
 
+def guests():
+    try:
+        programs = json.loads((folder / "guests.json").read_text())
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise ModelportError(str(error)) from error
+    return [
+        ProcessSpec(name, (sys.executable, "-S", "-c", program), log=folder / f"{name}.log", guest=True,
+                    restart=RestartPolicy(first_delay_s=0.02, delay_max_s=0.1))
+        for name, program in programs.items()
+    ]
+
 hooks = Hooks(publish, lambda: (folder / "ready").touch(), lambda line: print(line, flush=True))
 eof = 0 if len(sys.argv) > 3 else None
 try:
-    Supervisor(specs, clock=SystemClock(), hooks=hooks, grace_s=1.0, stop_on_eof=eof,
+    Supervisor(specs, clock=SystemClock(), hooks=hooks, grace_s=1.0, guests=guests, stop_on_eof=eof,
                succession=Succession("1", None, None, None, 10.0)).run()
 except ModelportError as error:
     print(error, flush=True)
@@ -95,6 +108,11 @@ class Running:
     def pid(self, name: str) -> int:
         line = wait_for(lambda: self.table().get(name, {}).get("state") == "running" and self.table()[name])
         return int(line["pid"])
+
+    def welcome(self, guests: dict[str, str]) -> None:
+        """Let other guests run."""
+        (self.folder / "guests.json").write_text(json.dumps(guests))
+        self.process.send_signal(signal.SIGUSR1)
 
     def wait_ready(self) -> None:
         wait_for((self.folder / "ready").exists)
@@ -191,6 +209,72 @@ def test_a_wrong_setting_is_told_with_its_hint(start: Callable[..., Running]) ->
     running = start({"wrong": "import sys; print('error: line 2 is wrong\\nhint: NAME=1'); sys.exit(2)"})
     said, _ = running.process.communicate(timeout=10)
     assert "wrong does not start (exit 2): line 2 is wrong (NAME=1)" in said
+
+
+GUEST = MASKED + STUBBORN
+
+
+def test_guests_come_and_go_while_the_others_run(start: Callable[..., Running]) -> None:
+    running = start({"own": MASKED + POLITE})
+    running.wait_ready()
+    running.welcome({"one": GUEST, "two": GUEST})
+    one, two = running.pid("one"), running.pid("two")
+    os.kill(two, signal.SIGKILL)
+    wait_for(lambda: running.table()["two"]["restarts"] == 1 and running.table()["two"]["state"] == "running")
+    running.welcome({"one": GUEST, "three": GUEST})
+    wait_for(lambda: set(running.table()) == {"own", "one", "three"})
+    assert running.pid("one") == one
+    running.pid("three")
+    (running.folder / "guests.json").write_text("{ no json")
+    running.process.send_signal(signal.SIGUSR1)
+    running.welcome({"one": GUEST})
+    wait_for(lambda: set(running.table()) == {"own", "one"})
+    assert (running.pid("one"), running.table()["own"]["restarts"]) == (one, 0)
+
+
+def test_a_guest_that_is_wanted_again_while_it_ends_runs_again(start: Callable[..., Running]) -> None:
+    running = start({"own": MASKED + POLITE})
+    running.wait_ready()
+    running.welcome({"one": GUEST})
+    before = running.pid("one")
+    for _ in range(20):
+        running.welcome({})
+        running.welcome({"one": GUEST})
+    wait_for(lambda: identify(before) is None or running.table()["one"]["state"] == "running")
+    assert identify(running.pid("one")) is not None
+
+
+def test_a_guest_that_never_starts_keeps_nobody_waiting(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    (tmp_path / "guests.json").write_text(json.dumps({"sickly": SICKLY, "wrong": "raise SystemExit(4)"}))
+    running = start({"own": MASKED + POLITE})
+    running.wait_ready()
+    wait_for(lambda: running.table()["sickly"]["restarts"] > 4 and running.table()["wrong"]["restarts"] > 4)
+    assert running.table()["own"]["state"] == "running"
+
+
+def test_guests_end_last_when_nobody_is_left_who_could_ask_them(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    (tmp_path / "guests.json").write_text(json.dumps({"guest": GUEST}))
+    asks = (
+        MASKED
+        + READY
+        + (
+            "signal.sigwait([signal.SIGTERM]); time.sleep(0.4); import json;"
+            f"lines = json.load(open({str(tmp_path / 'table.json')!r}))['processes'];"
+            "pid = next(line['pid'] for line in lines if line['name'] == 'guest');"
+            f"os.kill(pid, 0); open({str(tmp_path / 'answered')!r}, 'w')"
+        )
+    )
+    running = start({"own": asks})
+    running.wait_ready()
+    pid = running.pid("guest")
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(10) == 0
+    assert (tmp_path / "answered").exists(), "it was there to the end"
+    assert identify(pid) is None
 
 
 def test_end_of_the_watched_input_stops_the_platform(start: Callable[..., Running]) -> None:
