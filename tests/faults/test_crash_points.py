@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError
 
 import modelport
 from fakes import aws
+from fakes.archives import script_archive
 from fakes.bundles import store_bundle, truthful_answer, truthful_bundle
 from fakes.day import Crashed, Day
 from fakes.platform import Platform, wait_for
@@ -33,6 +34,7 @@ from modelport.wire.jobs import JOB_FILE, RESULT_FILE, JobFile, JobResult, Monit
 
 pytestmark = pytest.mark.processes
 KILLED = -9
+SKLEARN = "1.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 ROWS = 400
 OF_JOBS = ("transform",)
 OF_MONITORS = ("monitor",)
@@ -41,6 +43,8 @@ OF_WORKERS = ("mark", "capture", "worker")
 OF_SWEEPS = ("retention",)
 OF_EVERYONE = ("durable",)
 OF_OBJECTS = ("object",)
+OF_ARCHIVES = ("archive",)
+OF_REPLICAS = ("replicas",)
 
 
 def crash_points() -> list[str]:
@@ -70,7 +74,16 @@ def test_names_are_unique() -> None:
 
 def points_of_control() -> list[str]:
     """Return the crash points that only the control process can reach: all that nobody else claims."""
-    nouns = (*OF_JOBS, *OF_MONITORS, *OF_WORKERS, *OF_SWEEPS, *OF_EVERYONE, *OF_OBJECTS)
+    nouns = (
+        *OF_JOBS,
+        *OF_MONITORS,
+        *OF_WORKERS,
+        *OF_SWEEPS,
+        *OF_EVERYONE,
+        *OF_OBJECTS,
+        *OF_ARCHIVES,
+        *OF_REPLICAS,
+    )
     others = {*points_of(*nouns), *OF_A_JOBS_END}
     return [name for name in crash_points() if name not in others]
 
@@ -222,6 +235,42 @@ def write_object(stage: Stage, point: str, content: bytes) -> None:
     s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [part]})
 
 
+# ── Custom code: the process that unpacks its archive dies, or control before it told the supervisor ──
+
+
+@pytest.mark.parametrize("point", points_of(*OF_ARCHIVES))
+def test_an_archive_is_unpacked_whole_or_not_at_all(point: str, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    make_folders(settings.layout)
+    digest = LocalArtifacts(settings.layout.artifacts).put([script_archive("", model_bin=b"x" * 100_000)])
+    command = [*program("archive", "--home", str(settings.home)), digest]
+    crashed = subprocess.run(command, env={**os.environ, CRASH_POINT_VARIABLE: point}, check=False)
+    assert crashed.returncode == KILLED
+    kept = settings.layout.unpacked / digest
+    assert not kept.exists() or (kept / "model.bin").stat().st_size == 100_000
+    done = subprocess.run(command, check=True, capture_output=True)
+    assert b'"code": true' in done.stdout
+    assert (kept / "model.bin").read_bytes() == b"x" * 100_000
+
+
+@pytest.mark.parametrize("point", points_of(*OF_REPLICAS))
+def test_replicas_that_were_written_down_run_whoever_died_before_he_told(point: str, tmp_path: Path) -> None:
+    says = "def model_fn(d): pass\ndef transform_fn(m, b, c, a): return 'hello'\n"
+    with Platform(tmp_path / "home", workers=1, environment={CRASH_POINT_VARIABLE: point}) as running:
+        s3 = aws.client("s3", running.control_url)
+        s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": aws.REGION})
+        s3.put_object(Bucket="code", Key="one", Body=script_archive(says))
+        before = running.pid("control")
+        sagemaker = aws.client("sagemaker", running.control_url)
+        aws.make(sagemaker, lambda name: f"s3://code/{name}", "one", SKLEARN, A=("one", 1))
+        sagemaker.create_endpoint(EndpointName="one", EndpointConfigName="one")
+        wait_for(lambda: running.table()["control"]["pid"] != before, 30.0, what=f"the death at {point}")
+        running.pid("control")
+        assert aws.settled(sagemaker, "one")["EndpointStatus"] == "InService"
+        runtime = aws.client("sagemaker-runtime", running.inference_url)
+        assert runtime.invoke_endpoint(EndpointName="one", Body=b"x")["Body"].read() == b"hello"
+
+
 # ── Sweeps: too rare to wait for, so a process that does nothing else ────────────────────────────
 
 SWEEP = """
@@ -237,7 +286,10 @@ from modelport.stores.records.records import Records, sqlite_url
 layout, clock = HomeLayout(Path(sys.argv[1])), SystemClock()
 records = Records(sqlite_url(layout.database), clock)
 artifacts, routes = LocalArtifacts(layout.artifacts), RouteFiles(layout.routes)
-Retention(records, artifacts, routes, labels=layout.labels, label_age_days=1.0, clock=clock).sweep()
+Retention(
+    records, artifacts, routes, unpacked=layout.unpacked, replicas=layout.replicas_file, labels=layout.labels,
+    label_age_days=1.0, clock=clock,
+).sweep()
 """
 
 
@@ -249,12 +301,17 @@ def test_a_sweep_that_crashes_took_only_what_nobody_needs(point: str, tmp_path: 
         waste = [artifacts.put([f"waste {number}".encode()]) for number in range(3)]
         for path in (stage.layout.artifacts / "sha256").rglob("*"):
             os.utime(path, (0, 0))  # older than any grace
+        unpacked = [stage.layout.unpacked / name for name in ("w" * 64, ".fresh-x")]
+        for folder in unpacked:
+            folder.mkdir()
+            os.utime(folder, (0, 0))
         stage.end(CONTROL)
         command = [sys.executable, "-c", SWEEP, str(stage.layout.home)]
         crashed = subprocess.run(command, env={**os.environ, CRASH_POINT_VARIABLE: point}, check=False)
         assert crashed.returncode == KILLED
         subprocess.run(command, check=True, capture_output=True)
         assert not any(artifacts.has(digest) for digest in waste)
+        assert not any(folder.exists() for folder in unpacked)
         stage.start(CONTROL)
         assert stage.deploy(reference, "kept")["status"]["endpoint_status"] == "InService"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -17,7 +19,7 @@ from modelport.bootstrap.home import saved_settings
 from modelport.bootstrap.supervised import announce_ready, open_callers, tether
 from modelport.control.plane import ControlPlane
 from modelport.domain.clock import Clock, SystemClock
-from modelport.settings import Settings
+from modelport.settings import HomeLayout, Settings
 from modelport.stores.artifacts.local import LocalArtifacts
 from modelport.supervisor.upgrading import GUESTS_SIGNAL
 from modelport.telemetry.logs import configure_logs
@@ -45,7 +47,7 @@ def run(home: Path, fd: int) -> int:
         engine=local_engine(settings),
         clock=clock,
         workers_expected=settings.worker_count,
-        replicas_changed=_tell_supervisor,
+        replicas_changed=lambda: _tell_supervisor(settings.layout),
     )
     plane.start()
     try:
@@ -56,9 +58,11 @@ def run(home: Path, fd: int) -> int:
     return 0
 
 
-def _tell_supervisor() -> None:
-    """Let it read the list of replicas again."""
-    os.kill(os.getppid(), GUESTS_SIGNAL)
+def _tell_supervisor(layout: HomeLayout) -> None:
+    """Let it read the list of replicas again; whoever else started this process would die of the signal."""
+    with suppress(OSError, ValueError, KeyError):
+        if json.loads(layout.processes_file.read_bytes())["pid"] == os.getppid():
+            os.kill(os.getppid(), GUESTS_SIGNAL)
 
 
 def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts, clock: Clock) -> Platform:

@@ -22,7 +22,7 @@ from modelport.engines.isolation import find_isolation
 from modelport.engines.replicas import check_isolation, plan_launch
 from modelport.settings import HomeLayout
 from modelport.supervisor.child import READY_VARIABLE
-from modelport.wire.replicas import STARTED, ReplicaSpec, read_replicas
+from modelport.wire.replicas import EMPTY, STARTED, ReplicaSpec, read_replicas
 from modelport.wire.sockets import bind
 
 FIRST_TO_GO = "500"  # of a machine that runs out of memory, before what is our own
@@ -76,7 +76,7 @@ def _find(layout: HomeLayout, name: str) -> ReplicaSpec:
 
 
 def _unpacked(layout: HomeLayout, digest: str) -> Path:
-    folder = layout.unpacked / (digest or "empty")
+    folder = layout.unpacked / (digest or EMPTY)
     if not digest:
         folder.mkdir(parents=True, exist_ok=True)
     elif not folder.is_dir():

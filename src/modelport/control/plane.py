@@ -116,6 +116,8 @@ class ControlPlane:
             self.records,
             artifacts,
             files,
+            unpacked=layout.unpacked,
+            replicas=layout.replicas_file,
             labels=layout.labels,
             label_age_days=settings.capture_max_age_days,
             clock=clock,

@@ -52,6 +52,7 @@ class Replicas:
         self._notify = notify
         self._wanted: dict[str, ReplicaSpec] = {}
         self._since: dict[str, datetime] = {}
+        self._told = False  # a process before this one may have died between the list and the word
         try:
             self._wanted = {spec.name: spec for spec in read_replicas(self._layout.replicas_file)}
         except InvalidInput as error:
@@ -81,6 +82,8 @@ class Replicas:
         for run in runs:
             wanted |= {name: self._wanted.get(name) or self._spec(run, name) for name in run.names}
         if wanted == self._wanted:
+            if not self._told:
+                self._tell()
             return
         now = self._clock.now()
         self._since = {name: self._since.get(name, now) for name in wanted.keys() - self._wanted.keys()} | {
@@ -94,6 +97,10 @@ class Replicas:
         self._wanted = wanted
         write_durably(self._layout.replicas_file, encode_replicas([wanted[name] for name in sorted(wanted)]))
         crash_point("replicas.written")
+        self._tell()
+
+    def _tell(self) -> None:
+        self._told = True
         self._notify()
 
     def _spec(self, run: VariantReplicas, name: str) -> ReplicaSpec:

@@ -21,12 +21,14 @@ from modelport.control.services.wishes import MADE_BY
 from modelport.domain.clock import Clock
 from modelport.domain.endpoint import Endpoint
 from modelport.domain.errors import ModelportError
+from modelport.domain.registry import Code
 from modelport.domain.resource import Kind, Resource
 from modelport.durable import crash_point
 from modelport.stores.records.objects import ObjectIndex
 from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
 from modelport.wire.manifest import decode_manifest
+from modelport.wire.replicas import EMPTY, read_replicas
 
 GRACE = timedelta(hours=24)
 PERIOD_S = 600.0
@@ -66,6 +68,8 @@ class Retention:
         records: Know what is needed.
         artifacts: What is swept of files.
         files: Route tables; the active one needs its models.
+        unpacked: Folder of archives that custom code needs as files.
+        replicas: The list of replicas that should run; they need those files.
         labels: Folder of labels.
         label_age_days: Days labels are kept: as long as the captures they belong to.
         clock: Time.
@@ -77,6 +81,8 @@ class Retention:
         artifacts: Artifacts,
         files: RouteFiles,
         *,
+        unpacked: Path,
+        replicas: Path,
         labels: Path,
         label_age_days: float,
         clock: Clock,
@@ -84,6 +90,8 @@ class Retention:
         self._records = records
         self._artifacts = artifacts
         self._files = files
+        self._unpacked = unpacked
+        self._replicas = replicas
         self._labels = labels
         self._label_age = timedelta(days=label_age_days)
         self._clock = clock
@@ -104,6 +112,7 @@ class Retention:
         with self._records.transaction() as tx:
             self._sweep_configs(tx, before)
             swept = self._sweep_artifacts(tx, before)
+            self._sweep_unpacked(tx, before)
         self._artifacts.clear_incoming(before)
         self._sweep_labels()
         if swept:
@@ -127,6 +136,19 @@ class Retention:
                 crash_point("retention.artifact_deleted")
                 swept += 1
         return swept
+
+    def _sweep_unpacked(self, tx: Transaction, before: datetime) -> None:
+        """Remove files of archives that no Model and no replica needs, and what a crash left half-made."""
+        needed = {"", EMPTY}
+        for model in tx.all(Kind.MODEL):
+            code: Code | None = model.modelport.code
+            needed |= set() if code is None else {code.archive, code.source}
+        for spec in read_replicas(self._replicas):
+            needed |= {spec.archive, spec.source}
+        for folder in self._unpacked.glob("*"):
+            if folder.name not in needed and folder.stat().st_mtime < before.timestamp():
+                shutil.rmtree(folder, ignore_errors=True)
+                crash_point("retention.unpacked_deleted")
 
     def _files_of(self, digest: str) -> Iterable[str]:
         try:

@@ -16,6 +16,9 @@ from modelport.domain.routes import REPLICA
 PREFIX = "replica-"
 """Of a replica's name in the supervisor's table, and of its log's."""
 
+EMPTY = "empty"
+"""Stands for the files of a container that brings no archive."""
+
 STARTED = "started: "
 """Begins the line of a replica's log that a start is told by; what follows is of that start."""
 
