@@ -17,6 +17,7 @@ import click
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from modelport.access import signatures
 from modelport.access.scopes import GRANTABLE, Scope
 from modelport.api import operation
 from modelport.api.aws.calls import Service
@@ -156,7 +157,7 @@ def _error_classes() -> list[type[ModelportError]]:
     """Return the classes in the order of their file."""
     return [
         kind
-        for module in (errors, objects)
+        for module in (errors, objects, signatures)
         for kind in vars(module).values()
         if inspect.isclass(kind) and issubclass(kind, ModelportError) and kind.__module__ == module.__name__
     ]

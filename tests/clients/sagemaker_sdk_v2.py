@@ -1,18 +1,23 @@
-"""Deploy, predict, update, register, approve, deploy the package, delete: SageMaker Python SDK v2.
+"""Deploy, predict, update, register, approve, deploy the package, a script, delete: SageMaker Python SDK v2.
 
 Usage: sagemaker_sdk_v2.py MODEL.tar.gz
 """
 
+import json
 import sys
+import tarfile
 import time
+from pathlib import Path
 
 import boto3
+import numpy as np
 import sagemaker
 from sagemaker import ModelPackage
 from sagemaker.deserializers import JSONDeserializer
 from sagemaker.model import Model
 from sagemaker.predictor import Predictor
 from sagemaker.serializers import JSONSerializer
+from sagemaker.sklearn import SKLearnModel
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 JSON = {"serializer": JSONSerializer(), "deserializer": JSONDeserializer()}
@@ -60,6 +65,36 @@ again = ModelPackage(role=ROLE, model_package_arn=arn, sagemaker_session=session
 other = again.deploy(1, "ml.m5.large", endpoint_name="package", wait=False, **JSON)
 assert settled("package")["EndpointStatus"] == "InService"
 assert other.predict(ROWS)["predictions"] == [1]
+
+Path("source").mkdir()
+Path("source/weighing.py").write_text(
+    """
+import json, os
+from helper import weigh
+
+def model_fn(model_dir):
+    return json.load(open(os.path.join(model_dir, "weights.json")))
+
+def predict_fn(data, model):
+    return weigh(data, model)
+"""
+)
+Path("source/helper.py").write_text("def weigh(data, weights):\n    return data @ weights\n")
+Path("weights.json").write_text(json.dumps([1.0, 10.0, 100.0]))
+with tarfile.open("weights.tar.gz", "w:gz") as archive:
+    archive.add("weights.json")
+script = SKLearnModel(
+    model_data=session.upload_data("weights.tar.gz", key_prefix="models"),
+    role=ROLE,
+    entry_point="weighing.py",
+    source_dir="source",
+    framework_version="1.2-1",
+    sagemaker_session=session,
+)
+weighing = script.deploy(1, "ml.m5.large", endpoint_name="script", wait=False)
+found = settled("script")
+assert found["EndpointStatus"] == "InService", found["FailureReason"]
+assert weighing.predict(np.array([[1.0, 2.0, 3.0]])).tolist() == [321.0]
 
 predictor.delete_model()
 predictor.delete_endpoint(delete_endpoint_config=True)
