@@ -13,6 +13,9 @@ from modelport.domain.routes import EndpointRoute
 REPLICAS_MAX = 32
 """Of one variant: each is a process of this machine with a model of its own."""
 
+SHOWN_LENGTH = 40
+"""Of an endpoint's name in those of its replicas, which people see in the table of processes."""
+
 
 @dataclass(frozen=True, slots=True)
 class VariantReplicas:
@@ -87,4 +90,4 @@ def names_in(routes: Iterable[EndpointRoute | None]) -> frozenset[str]:
 def _names(endpoint: str, variant: str, model: Model, count: int) -> tuple[str, ...]:
     told = (endpoint, variant, model.name, model.created_at.isoformat(), str(model.modelport.code))
     digest = hashlib.sha256("\0".join(told).encode("utf-8")).hexdigest()[:16]
-    return tuple(f"{digest}-{number}" for number in range(count))
+    return tuple(f"{endpoint[:SHOWN_LENGTH]}-{digest}-{number}" for number in range(count))
