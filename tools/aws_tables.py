@@ -31,7 +31,10 @@ OFFERED = {
         *("UpdateModelPackage", "DeleteModelPackage", "BatchDescribeModelPackage"),
         *("AddTags", "ListTags", "DeleteTags"),
     ),
-    "monitoring": ("PutMetricData", "GetMetricStatistics", "GetMetricData", "ListMetrics"),
+    "monitoring": (
+        *("PutMetricData", "GetMetricStatistics", "GetMetricData", "ListMetrics"),
+        *("PutMetricAlarm", "DescribeAlarms", "DescribeAlarmsForMetric", "SetAlarmState", "DeleteAlarms"),
+    ),
 }
 """Per service, as credential scopes name it: the operations that a table describes."""
 

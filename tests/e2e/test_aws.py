@@ -97,6 +97,19 @@ def test_two_variants_are_compared_updated_and_cleaned_up(sagemaker, runtime, ar
         what="the count of requests",
     )
 
+    cloudwatch.put_metric_alarm(
+        AlarmName="A is asked",
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Dimensions=[{"Name": "EndpointName", "Value": "ab"}, {"Name": "VariantName", "Value": "A"}],
+        Statistic="Sum",
+        Period=3600,
+        EvaluationPeriods=1,
+        Threshold=10,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    wait_for(lambda: cloudwatch.describe_alarms(StateValue="ALARM")["MetricAlarms"], 30.0, what="an alarm")
+
     sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="ab",
         DesiredWeightsAndCapacities=[

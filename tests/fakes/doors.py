@@ -18,6 +18,7 @@ from fakes.callers import callers
 from modelport.access.principals import Callers
 from modelport.api.app import build_app
 from modelport.api.platform import Platform
+from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
@@ -78,6 +79,7 @@ class Doors:
             labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
             objects=ObjectStore(self.records, self.artifacts),
             metrics_over_time=MetricStore(self.records),
+            alarms=Alarms(self.records),
             tags=Tags(self.records),
             events=Events(self.records),
             status=Status(

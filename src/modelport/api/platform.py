@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from modelport.access.principals import Callers
+from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
@@ -34,6 +35,7 @@ class Platform:
         labels: Labels that come in.
         objects: The object store that S3 clients see.
         metrics_over_time: Series of samples.
+        alarms: Alarms over them.
         tags: Tags of all resources.
         events: History.
         status: The platform as it is now.
@@ -50,6 +52,7 @@ class Platform:
     labels: Labels
     objects: ObjectStore
     metrics_over_time: MetricStore
+    alarms: Alarms
     tags: Tags
     events: Events
     status: Status

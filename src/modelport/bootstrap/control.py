@@ -75,6 +75,7 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         labels=services.labels,
         objects=services.objects,
         metrics_over_time=services.metrics,
+        alarms=services.alarms,
         tags=services.tags,
         events=services.events,
         status=services.status,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from modelport.control import retention
+from modelport.control.alarm_watch import AlarmWatch
 from modelport.control.archives import Archives
 from modelport.control.canary import Canaries
 from modelport.control.endpoint_reconciler import EndpointReconciler
@@ -21,6 +22,7 @@ from modelport.control.retention import Retention
 from modelport.control.routes import RouteFiles
 from modelport.control.sampler import Sampler
 from modelport.control.services import objects, registry
+from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
@@ -52,6 +54,7 @@ class Services:
     labels: Labels
     objects: ObjectStore
     metrics: MetricStore
+    alarms: Alarms
     tags: Tags
     events: Events
     status: Status
@@ -123,7 +126,8 @@ class ControlPlane:
             clock=clock,
         )
         sampler = Sampler(self.records, layout.metrics, read_totals, clock)
-        self.loop = Loop((self._endpoints, jobs, sweeper, sampler), clock=clock, wake=wake)
+        alarms = AlarmWatch(self.records, clock)
+        self.loop = Loop((self._endpoints, jobs, sweeper, sampler, alarms), clock=clock, wake=wake)
         self.services = Services(
             registry=Registry(self.records, artifacts),
             endpoints=Endpoints(self.records, wake.set),
@@ -131,6 +135,7 @@ class ControlPlane:
             labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
             objects=store,
             metrics=MetricStore(self.records),
+            alarms=Alarms(self.records),
             tags=Tags(self.records),
             events=Events(self.records),
             status=Status(

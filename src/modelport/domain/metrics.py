@@ -15,6 +15,9 @@ MINUTE_S = 60
 VALUE_MAX = 2.0**360
 """Largest value that may be put, either side of 0. Source: PutMetricData. Sums of such stay numbers."""
 
+SAMPLE_STATISTICS = ("SampleCount", "Sum", "Average", "Minimum", "Maximum")
+"""What `Sample.statistic` knows."""
+
 POINTS_MAX = 1_440
 """Most datapoints of one answer. Source: GetMetricStatistics."""
 
@@ -69,9 +72,7 @@ class Sample:
                 return self.least
             case "Maximum":
                 return self.most
-        raise InvalidInput(
-            f"statistic {name[:40]!r} is not known", hint="SampleCount, Sum, Average, Minimum or Maximum"
-        )
+        raise InvalidInput(f"statistic {name[:40]!r} is not known", hint=", ".join(SAMPLE_STATISTICS))
 
 
 @dataclass(frozen=True, slots=True)

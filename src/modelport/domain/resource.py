@@ -22,6 +22,7 @@ class Kind(StrEnum):
     ENDPOINT = "Endpoint"
     TRANSFORM_JOB = "TransformJob"
     PROCESSING_JOB = "ProcessingJob"
+    ALARM = "Alarm"
 
 
 Spec = TypeVar("Spec")

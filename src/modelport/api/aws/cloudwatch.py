@@ -5,16 +5,16 @@ The namespace AWS/SageMaker is fed by the workers' own counters, see `control/sa
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import Any
 
 from modelport.access.scopes import Scope
+from modelport.api.aws.alarms import ALARMS
 from modelport.api.aws.calls import Call, Service
 from modelport.api.aws.errors import AwsError
+from modelport.api.aws.numbered import read_token, write_token
 from modelport.domain.errors import InvalidInput
 from modelport.domain.metrics import VALUE_MAX, Sample, SeriesKey
 
@@ -91,7 +91,7 @@ def list_metrics(call: Call) -> dict[str, Any]:
         for key in call.platform.metrics_over_time.series(asked.get("Namespace"), asked.get("MetricName"))
         if all(_has(key, wanted) for wanted in asked.get("Dimensions", ()))
     ]
-    start = _read_token(asked.get("NextToken"))
+    start = read_token(asked.get("NextToken"))
     shown = found[start : start + LISTED_MAX]
     more = start + LISTED_MAX < len(found)
     return {
@@ -103,7 +103,7 @@ def list_metrics(call: Call) -> dict[str, Any]:
             }
             for key in shown
         ],
-        "NextToken": _write_token(start + LISTED_MAX) if more else None,
+        "NextToken": write_token(start + LISTED_MAX) if more else None,
     }
 
 
@@ -114,6 +114,7 @@ CLOUDWATCH = Service(
         "GetMetricStatistics": (Scope.ENDPOINTS_READ, get_statistics),
         "GetMetricData": (Scope.ENDPOINTS_READ, get_data),
         "ListMetrics": (Scope.ENDPOINTS_READ, list_metrics),
+        **ALARMS,
     },
 )
 
@@ -171,14 +172,3 @@ def _has(key: SeriesKey, wanted: Mapping[str, Any]) -> bool:
 
 def _time(start: int) -> datetime:
     return datetime.fromtimestamp(start, UTC)
-
-
-def _write_token(start: int) -> str:
-    return base64.urlsafe_b64encode(str(start).encode("ascii")).decode("ascii")
-
-
-def _read_token(token: str | None) -> int:
-    try:
-        return 0 if token is None else int(base64.b64decode(token, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        raise AwsError("InvalidParameterValue", "NextToken is not one that this list gave") from None

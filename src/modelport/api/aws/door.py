@@ -30,6 +30,7 @@ from modelport.api.aws.validation import validate
 from modelport.api.platform import Platform
 from modelport.api.receiving import read_pieces
 from modelport.domain.errors import ModelportError
+from modelport.settings import Settings
 
 UNKNOWN_OPERATION = "UnknownOperationException"
 RUNTIME_PATH = "/endpoints/"
@@ -95,6 +96,7 @@ class AwsDoor:
             pieces = read_pieces(request, settings.body_bytes_max, settings.body_timeout_s)
             body = b"".join([piece async for piece in pieces])
             principal, _ = self._platform.callers.by_signature(signed, hashlib.sha256(body).hexdigest())
+            body = _unpacked(body, headers.get("content-encoding"), settings)
             if credential.service in QUERY_SERVICES:
                 reply = answer_query(credential.service, read_form(body), principal, request_id)
             else:
@@ -147,6 +149,17 @@ class AwsDoor:
             raise AwsError(
                 "InternalFailure", "the server made a mistake; its log has the details", 500
             ) from error
+
+
+def _unpacked(body: bytes, encoding: str | None, settings: Settings) -> bytes:
+    """Return a body as it was before its client packed it: SDKs do that with large PutMetricData requests."""
+    if encoding is None:
+        return body
+    from modelport.runtime.codecs.packing import Unpacking, parse_content_encoding, unpack  # few requests
+
+    name = parse_content_encoding(encoding)
+    limits = Unpacking(settings.body_bytes_max, settings.unpacked_ratio_max)
+    return body if name is None else unpack(body, name, limits)
 
 
 def _operation(table: Table, target: str) -> str:

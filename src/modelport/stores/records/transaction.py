@@ -22,6 +22,7 @@ NOUNS = {
     Kind.MODEL_PACKAGE: "model version",
     Kind.MODEL: "model",
     Kind.ENDPOINT_CONFIG: "endpoint config",
+    Kind.ALARM: "alarm",
     Kind.ENDPOINT: "endpoint",
     Kind.TRANSFORM_JOB: "transform job",
     Kind.PROCESSING_JOB: "processing job",
@@ -32,6 +33,7 @@ _LISTS = {
     Kind.MODEL: "modelport models",
     Kind.ENDPOINT_CONFIG: "modelport endpoints",
     Kind.ENDPOINT: "modelport endpoints",
+    Kind.ALARM: "aws cloudwatch describe-alarms",
     Kind.TRANSFORM_JOB: "modelport jobs",
     Kind.PROCESSING_JOB: "modelport jobs",
 }

@@ -71,7 +71,7 @@ def test_a_model_is_described_as_it_was_asked_for(sagemaker):
     ("wish", "told"),
     [
         ({}, "needs a PrimaryContainer"),
-        ({"PrimaryContainer": {"Image": "onnx"}}, "names nothing to serve"),
+        ({"PrimaryContainer": {"ContainerHostname": "x"}}, "names nothing to serve"),
         ({"Containers": [{"ModelDataUrl": URL}, {"ModelDataUrl": URL}]}, "2 members"),
         ({"Containers": [{"ModelDataUrl": URL}], "PrimaryContainer": {"ModelDataUrl": URL}}, "not both"),
         ({"PrimaryContainer": {"ModelPackageName": "none"}}, "there is no"),
