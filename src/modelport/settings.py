@@ -126,6 +126,9 @@ class Settings:
         "How much answers may depend on the requests that share a call, as a share of max(1, |answer|); "
         "a model that was measured to depend on them more runs its requests one by one.",
     )
+    deployment_wait_scale: float = _setting(
+        1.0, "What the waits of deployment configs are multiplied by; other than 1 for tests of programs."
+    )
     drain_timeout_s: float = _setting(30.0, "Seconds to wait for open requests at a stop or switch.")
     drain_linger_s: float = _setting(
         2.0, "Seconds a quiet connection is kept at a stop, for a request that is on its way."

@@ -177,6 +177,70 @@ def test_an_update_that_cannot_be_served_goes_back(sagemaker, runtime, archives)
     assert ask(runtime, "kept") == ("A", 0)
 
 
+def test_a_canary_whose_alarm_fires_goes_back_without_a_failed_request(sagemaker, archives, platform):
+    make(sagemaker, archives, "stable", A=("says-0", 1))
+    make(sagemaker, archives, "risky", A=("says-1", 1))
+    cloudwatch = aws.client("cloudwatch", platform.control_url)
+    cloudwatch.put_metric_alarm(
+        AlarmName="complaints",
+        Namespace="shop",
+        MetricName="complaints",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+    )
+    sagemaker.create_endpoint(EndpointName="guarded", EndpointConfigName="stable")
+    settled(sagemaker, "guarded")
+    stop, said, failed = threading.Event(), Counter(), []
+
+    def load():
+        own = aws.client("sagemaker-runtime", platform.inference_url)
+        while not stop.is_set():
+            try:
+                said[ask(own, "guarded")[1]] += 1
+            except Exception as error:  # noqa: BLE001 - each one is a failure
+                failed.append(error)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        size = {"Type": "CAPACITY_PERCENT", "Value": 50}
+        routing = {"Type": "CANARY", "CanarySize": size, "WaitIntervalInSeconds": 600}
+        sagemaker.update_endpoint(
+            EndpointName="guarded",
+            EndpointConfigName="risky",
+            DeploymentConfig={
+                "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
+                "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "complaints"}]},
+            },
+        )
+        wait_for(lambda: said[1], 30.0, what="an answer of the canary")
+        found = sagemaker.describe_endpoint(EndpointName="guarded")
+        pending = found["PendingDeploymentSummary"]
+        assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("Updating", "stable")
+        assert (pending["EndpointConfigName"], pending["ProductionVariants"][0]["CurrentWeight"]) == (
+            "risky",
+            0.5,
+        )
+        cloudwatch.put_metric_data(Namespace="shop", MetricData=[{"MetricName": "complaints", "Value": 3.0}])
+        found = settled(sagemaker, "guarded")
+        time.sleep(0.2)
+        said.clear()
+        wait_for(lambda: said[0] > 20, what="more answers")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", "stable")
+    assert found["FailureReason"] == "the alarm 'complaints' is in ALARM"
+    assert not failed
+    assert said[1] == 0
+
+
 def test_both_ports_verify_signatures_where_keys_are_configured(tmp_path):
     keys = [("app", "admin", ACCESS_KEY, SECRET_KEY)]
     files = {

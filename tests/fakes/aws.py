@@ -130,6 +130,6 @@ def settled(sagemaker: Any, endpoint: str) -> Any:
 
     def look() -> Any:
         found = sagemaker.describe_endpoint(EndpointName=endpoint)
-        return found if found["EndpointStatus"] not in ("Creating", "Updating") else None
+        return found if found["EndpointStatus"] not in ("Creating", "Updating", "RollingBack") else None
 
     return wait_for(look, 60.0, what=f"the end of the change of {endpoint}")

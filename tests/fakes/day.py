@@ -55,6 +55,7 @@ class Day:
         (self.stage.layout.marks / f"0-{digest}").touch()
         two = self.register(self.second)
         self.deploy(two, {self.first, self.second}, capture_percent=100.0)
+        self.move_back({self.first, self.second})
         self.label(asked.headers["X-Modelport-Prediction-Id"])
         self.score(one)
         self.score_and_stop(one)
@@ -106,6 +107,21 @@ class Day:
         self.ask("POST", f"/endpoints/{self.name}/deployments", wish)
         newest = max(allowed)
         self.promises["endpoint"] = lambda: self.check_serves({newest}, must=True)
+        self.wait_for(self.in_service)
+
+    def move_back(self, allowed: set[int]) -> None:
+        """Move traffic to the config before, step by step, and wait until it serves."""
+        before = self.ask("GET", f"/endpoints/{self.name}")["modelport"]["previous_config"]
+        routing = {"Type": "CANARY", "WaitIntervalInSeconds": 0}
+        routing["CanarySize"] = {"Type": "CAPACITY_PERCENT", "Value": 50}
+        wish = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}
+        self.promises["endpoint"] = lambda: self.check_serves(allowed, must=True)
+        self.ask(
+            "PATCH",
+            f"/endpoints/{self.name}",
+            {"endpoint_config_name": before, "deployment_config": wish},
+        )
+        self.promises["endpoint"] = lambda: self.check_serves({min(allowed)}, must=True)
         self.wait_for(self.in_service)
 
     def in_service(self) -> bool:

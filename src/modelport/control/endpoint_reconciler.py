@@ -18,6 +18,7 @@ from modelport.domain.clock import Clock
 from modelport.domain.endpoint import Endpoint
 from modelport.domain.planning.endpoint import (
     Action,
+    Before,
     LookInto,
     Observed,
     Remove,
@@ -29,6 +30,7 @@ from modelport.domain.planning.endpoint import (
     Want,
     plan,
 )
+from modelport.domain.planning.guardrails import Note
 from modelport.domain.planning.replicas import VariantReplicas, names_in
 from modelport.domain.planning.rollout import (
     Abandon,
@@ -100,6 +102,7 @@ class EndpointReconciler:
         clock: Time.
         workers_expected: How many workers there should be.
         prepare_timeout_s: Seconds a worker may take to load what a table adds.
+        wait_scale: What the waits of deployment configs are multiplied by.
     """
 
     def __init__(  # noqa: PLR0913 (each is one thing it observes or acts on)
@@ -115,6 +118,7 @@ class EndpointReconciler:
         clock: Clock,
         workers_expected: int,
         prepare_timeout_s: float,
+        wait_scale: float = 1.0,
     ) -> None:
         self._records = records
         self._ownership = ownership
@@ -126,6 +130,7 @@ class EndpointReconciler:
         self._clock = clock
         self._expected = workers_expected
         self._prepare_timeout_s = prepare_timeout_s
+        self._wait_scale = wait_scale
         self._snapshot = Snapshot(records)
         self._active = files.active()
         self._next: RouteTable | None = None
@@ -155,7 +160,8 @@ class EndpointReconciler:
         for endpoint in endpoints:
             config = self._snapshot.config(endpoint.spec.endpoint_config_name)
             models = self._snapshot.models(config)
-            actions = plan(endpoint, config, models, observed, self._clock.now())
+            before = self._before(endpoint)
+            actions = plan(endpoint, config, models, observed, self._clock.now(), before)
             if actions and not self._ownership.hold(endpoint):
                 changed |= self._ownership.holds(endpoint)  # it was written in between: look again
                 continue
@@ -177,6 +183,14 @@ class EndpointReconciler:
         if changed:
             return 0.0
         return START_POLL_S if runs else RESYNC_S
+
+    def _before(self, endpoint: Endpoint) -> Before | None:
+        """Return what an endpoint serves while it moves on; None where that is nothing, or not known."""
+        serving = endpoint.status.endpoint_config_name
+        if endpoint.settled or serving is None or not endpoint.spec.deployment_config:
+            return None
+        config = self._snapshot.config(serving)
+        return None if config is None else Before(config, self._snapshot.models(config))
 
     def _asked_replicas(self) -> frozenset[str]:
         """Return the replicas that a request may go to.
@@ -222,6 +236,8 @@ class EndpointReconciler:
             rollout=rollout,
             archives=self._archives.looks(),
             replicas=self._replicas.observe(),
+            alarming=self._snapshot.alarming(),
+            wait_scale=self._wait_scale,
             trials={**self._canaries.trials(), **hopeless},
             broken=broken,
         )
@@ -261,6 +277,11 @@ class EndpointReconciler:
         if isinstance(action, Want):
             wanted[action.endpoint] = action.route
             return False
+        if isinstance(action, Note):
+            crash_point("endpoint.before_note")
+            if self._ownership.write_back(action.endpoint, action.message, release=False):
+                _log.info("endpoint.moved", endpoint=endpoint.name, message=action.message)
+            return True
         if isinstance(action, Settle):
             crash_point("endpoint.before_settle")
             if self._ownership.write_back(action.endpoint, action.message):

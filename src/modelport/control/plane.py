@@ -105,6 +105,7 @@ class ControlPlane:
             clock=clock,
             workers_expected=workers_expected,
             prepare_timeout_s=2 * settings.canary_timeout_s,
+            wait_scale=settings.deployment_wait_scale,
         )
         jobs = JobReconciler(
             self.records,

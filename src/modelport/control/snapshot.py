@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from modelport.domain.alarm import Alarm, AlarmState
 from modelport.domain.endpoint import Endpoint, EndpointConfig
 from modelport.domain.errors import Corrupted
 from modelport.domain.registry import Model
@@ -17,7 +18,7 @@ _log = structlog.get_logger("modelport.snapshot")
 
 
 class Snapshot:
-    """Endpoints, configs and Models as of the last `refresh`. A record is known by its digest.
+    """Endpoints, configs, Models and alarms as of the last `refresh`. A record is known by its digest.
 
     Args:
         records: Where they are kept.
@@ -26,7 +27,7 @@ class Snapshot:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._known: dict[Kind, dict[str, tuple[str, Any]]] = {
-            kind: {} for kind in (Kind.ENDPOINT, Kind.ENDPOINT_CONFIG, Kind.MODEL)
+            kind: {} for kind in (Kind.ENDPOINT, Kind.ENDPOINT_CONFIG, Kind.MODEL, Kind.ALARM)
         }
         self.damaged: frozenset[str] = frozenset()
 
@@ -54,6 +55,15 @@ class Snapshot:
         """Return a config, None when there is none."""
         found: EndpointConfig | None = self._known[Kind.ENDPOINT_CONFIG].get(name, ("", None))[1]
         return found
+
+    def alarming(self) -> frozenset[str]:
+        """Return the names of the alarms that are in ALARM."""
+        alarms: list[Alarm | None] = [alarm for _, alarm in self._known[Kind.ALARM].values()]
+        return frozenset(
+            alarm.name
+            for alarm in alarms
+            if alarm is not None and alarm.status.state_value is AlarmState.ALARM
+        )
 
     def models(self, config: EndpointConfig | None) -> dict[str, Model]:
         """Return those of a config's Models that exist, by name."""

@@ -51,7 +51,9 @@ class Routes:
         self._endpoint = endpoint.endpoint
         self.production: tuple[VariantRoute, ...] = tuple(v for v in endpoint.variants if not v.shadow)
         self.shadows: tuple[VariantRoute, ...] = tuple(v for v in endpoint.variants if v.shadow)
-        self._by_name = {variant.variant: index for index, variant in enumerate(self.production)}
+        self._by_name: dict[str, list[int]] = {}  # two of one name while traffic moves between configs
+        for index, variant in enumerate(self.production):
+            self._by_name.setdefault(variant.variant, []).append(index)
         self._shares = Shares([variant.weight for variant in self.production])
         self._versions: dict[str, list[int]] = {}
         for index, variant in enumerate(self.production):
@@ -75,17 +77,20 @@ class Routes:
             Unavailable: No variant has a weight above 0.
         """
         if target is not None:
-            index = self._by_name.get(target)
-            if index is None:
+            named = self._by_name.get(target)
+            if named is None:
                 raise NotFound(
                     f"endpoint {self._endpoint!r} has no variant {target!r}",
                     hint=f"its variants: {', '.join(self._by_name) or 'none'}",
                 )
-            if version is not None and index not in self._versions.get(version, ()):
+            if version is not None:
+                served = self._versions.get(version, ())
+                named = [index for index in named if index in served]
+            if not named:
                 raise NotFound(
                     f"variant {target!r} of endpoint {self._endpoint!r} does not serve version {version}"
                 )
-            return index
+            return named[0] if len(named) == 1 else self._among(named, draw)
         if version is not None:
             return self._serving(version, draw)
         picked = self._shares.pick(draw)
@@ -103,8 +108,12 @@ class Routes:
                 f"endpoint {self._endpoint!r} does not serve version {version[:80]!r}",
                 hint=f"its versions: {', '.join(self._versions) or 'none'}",
             )
-        picked = Shares([self.production[index].weight for index in served]).pick(draw)
-        return served[picked or 0]
+        return self._among(served, draw)
+
+    def _among(self, some: list[int], draw: float) -> int:
+        """Return one of some variants by their weights; the first where none has any."""
+        picked = Shares([self.production[index].weight for index in some]).pick(draw)
+        return some[picked or 0]
 
 
 def version_of(model_version: str) -> str:

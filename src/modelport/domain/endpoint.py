@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from modelport.domain.deployment import Stage
 from modelport.domain.resource import Nothing, Resource, Tag
 
 
@@ -88,11 +89,15 @@ class EndpointConfigSpec:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """The wish for an endpoint: which config."""
+    """The wish for an endpoint: which config, and how traffic moves to it.
+
+    `deployment_config` is in SageMaker's spelling, see `domain/deployment.py`; empty: all at once.
+    """
 
     endpoint_name: str
     endpoint_config_name: str
     tags: tuple[Tag, ...] = ()
+    deployment_config: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,8 @@ class EndpointNotes:
         revision: The route table that first carried the present state; 0 before.
         in_service_at: When it last became InService, UTC.
         deleting: A delete was asked for.
+        stage: How far an update with a deployment config has come; None: none is under way.
+        last_deployment_config: What the last update moved traffic by.
         served: Variant name to Model name, of every variant that ever served here; tells whose captures lie
             in a variant's folder.
     """
@@ -146,6 +153,8 @@ class EndpointNotes:
     revision: int = 0
     in_service_at: datetime | None = None
     deleting: bool = False
+    stage: Stage | None = None
+    last_deployment_config: dict[str, Any] = field(default_factory=dict)
     served: dict[str, str] = field(default_factory=dict)
 
 

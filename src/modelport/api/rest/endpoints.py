@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter
@@ -30,9 +30,14 @@ Scalar = str | int | float | bool
 
 
 class OtherConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The wish that an endpoint serve another config."""
+    """The wish that an endpoint serve another config.
+
+    `deployment_config` says how traffic moves to it, in SageMaker's spelling (CreateEndpoint,
+    DeploymentConfig); empty: all at once.
+    """
 
     endpoint_config_name: str
+    deployment_config: dict[str, Any] = {}
 
 
 class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +156,12 @@ def update_endpoint(
     platform: Here, caller: Writer, name: str, wish: Annotated[OtherConfig, body(OtherConfig)]
 ) -> Response:
     """Wish that an endpoint serve another config."""
-    endpoint = platform.endpoints.update(name, wish.endpoint_config_name, principal=caller.name)
+    endpoint = platform.endpoints.update(
+        name,
+        wish.endpoint_config_name,
+        deployment_config=wish.deployment_config,
+        principal=caller.name,
+    )
     return answer(endpoint, status=202)
 
 

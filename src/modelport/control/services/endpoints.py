@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 from modelport.control.services.models import find_or_create_model, make_model
 from modelport.control.services.page import Page, bounded
@@ -17,6 +19,7 @@ from modelport.control.services.wishes import (
     MADE_BY,
     change_endpoint,
     check_approval,
+    check_deployment,
     check_not_deleting,
     choose_config_name,
     create_config,
@@ -191,6 +194,7 @@ class Endpoints:
         with self._records.transaction(principal=principal) as tx:
             config: EndpointConfig = tx.get(Kind.ENDPOINT_CONFIG, spec.endpoint_config_name)
             check_approval(tx, config.spec, serving=None)
+            check_deployment(tx, spec.deployment_config, config.spec)
             endpoint = create_endpoint(tx, spec, config.spec)
         self._wake()
         return endpoint
@@ -202,6 +206,8 @@ class Endpoints:
         *,
         retain_weights: bool = False,
         retain_counts: bool = False,
+        deployment_config: Mapping[str, Any] = MappingProxyType({}),
+        retain_deployment: bool = False,
         principal: str,
     ) -> Endpoint:
         """Wish for another config. What was set by hand is forgotten, as SageMaker forgets it.
@@ -211,16 +217,22 @@ class Endpoints:
             config_name: Of the config.
             retain_weights: Variants that both configs have keep their present weights.
             retain_counts: Likewise, their instance counts.
+            deployment_config: How traffic moves to it, in SageMaker's spelling; empty: all at once.
+            retain_deployment: Where that is empty: as the last time.
             principal: Who asks.
 
         Raises:
-            NotFound: There is no such endpoint or config.
+            NotFound: There is no such endpoint or config, or no such alarm.
+            InvalidInput: The deployment config contradicts itself.
             Refused: A version it would newly serve is not approved.
             Conflict: The endpoint is changing.
         """
         with self._records.transaction(principal=principal) as tx:
             endpoint = get_changeable(tx, name)
             config: EndpointConfig = tx.get(Kind.ENDPOINT_CONFIG, config_name)
+            if not deployment_config and retain_deployment:
+                deployment_config = endpoint.modelport.last_deployment_config
+            check_deployment(tx, deployment_config, config.spec)
             check_approval(tx, config.spec, serving=find_serving(tx, endpoint))
             wished = {variant.variant_name for variant in config.spec.production_variants}
             kept = [item for item in endpoint.status.production_variants if item.variant_name in wished]
@@ -233,6 +245,7 @@ class Endpoints:
                 instance_counts={
                     item.variant_name: item.current_instance_count for item in kept if retain_counts
                 },
+                deployment_config=deployment_config,
             )
         self._wake()
         return endpoint

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 from modelport.control.services.models import check_approved
+from modelport.domain.deployment import read_shift
 from modelport.domain.endpoint import (
     Endpoint,
     EndpointConfig,
@@ -89,6 +92,7 @@ def change_endpoint(
     status: EndpointStatus = EndpointStatus.UPDATING,
     *,
     instance_counts: Mapping[str, int] | None = None,
+    deployment_config: Mapping[str, Any] = MappingProxyType({}),
 ) -> Endpoint:
     """Write a new wish for an existing endpoint, with its event.
 
@@ -100,6 +104,7 @@ def change_endpoint(
         told: What the event says.
         status: Where it stands until the wish has come true.
         instance_counts: Numbers of instances on top of the config's own.
+        deployment_config: How traffic moves to it.
 
     Returns:
         The endpoint, of the next generation.
@@ -107,7 +112,7 @@ def change_endpoint(
     counts = dict(instance_counts or {})
     wished = replace(
         endpoint,
-        spec=replace(endpoint.spec, endpoint_config_name=config),
+        spec=replace(endpoint.spec, endpoint_config_name=config, deployment_config=dict(deployment_config)),
         status=replace(
             endpoint.status,
             endpoint_status=status,
@@ -197,6 +202,18 @@ def choose_config_name(tx: Transaction, endpoint: str, current: Endpoint | None)
         if tx.find(Kind.ENDPOINT_CONFIG, name) is None:
             return name
         number += 1
+
+
+def check_deployment(tx: Transaction, deployment: Mapping[str, Any], config: EndpointConfigSpec) -> None:
+    """Refuse a deployment config that nobody could follow.
+
+    Raises:
+        InvalidInput: It contradicts itself.
+        NotFound: It names an alarm that is not there.
+    """
+    instances = sum(item.initial_instance_count for item in config.production_variants)
+    for name in read_shift(deployment, instances).alarms:
+        tx.get(Kind.ALARM, name)
 
 
 def check_approval(tx: Transaction, config: EndpointConfigSpec, serving: EndpointConfigSpec | None) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from modelport.domain.deployment import Shift, read_shift
 from modelport.domain.endpoint import (
     Endpoint,
     EndpointConfig,
@@ -24,6 +25,7 @@ from modelport.domain.endpoint import (
     EndpointStatus,
     VariantSummary,
 )
+from modelport.domain.planning.guardrails import Done, Note, Sides, Wait, next_step, turn_back
 from modelport.domain.planning.replicas import VariantReplicas, names_in, replicas_of, too_many
 from modelport.domain.planning.rollout import Rollout, RolloutState
 from modelport.domain.planning.routes import digests_of, route_of
@@ -71,6 +73,8 @@ class Observed:
         trials: Model digest to its first load; a digest that was not tried is absent.
         archives: Looks into archives that are under way or failed.
         replicas: Replica name to how its start stands; one that is not to run is absent.
+        alarming: Names of the alarms that are in ALARM.
+        wait_scale: What the waits of deployment configs are multiplied by.
         broken: Models of the active table that some worker does not have, with the reason.
         served: Endpoint name to its route in the active table.
         proven: Models of the active table that every worker has.
@@ -84,6 +88,8 @@ class Observed:
     broken: Mapping[str, str]
     archives: Mapping[ArchiveKey, Trial] = field(default_factory=dict)
     replicas: Mapping[str, Trial] = field(default_factory=dict)
+    alarming: frozenset[str] = frozenset()
+    wait_scale: float = 1.0
     served: Mapping[str, EndpointRoute] = field(init=False)
     proven: frozenset[str] = field(init=False)
 
@@ -91,6 +97,19 @@ class Observed:
         """Look once at what is asked for each of a thousand endpoints."""
         object.__setattr__(self, "served", {route.endpoint: route for route in self.active.endpoints})
         object.__setattr__(self, "proven", self.active.digests() - self.broken.keys())
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What an endpoint serves while it moves to another config.
+
+    Args:
+        config: The config.
+        models: Those of its Models that exist, by name.
+    """
+
+    config: EndpointConfig
+    models: Mapping[str, Model]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +156,7 @@ class Remove:
     endpoint: Endpoint
 
 
-Action = TryModel | LookInto | Run | Want | Settle | Remove
+Action = TryModel | LookInto | Run | Want | Note | Settle | Remove
 
 
 def plan(
@@ -146,6 +165,7 @@ def plan(
     models: Mapping[str, Model],
     observed: Observed,
     now: datetime,
+    before: Before | None = None,
 ) -> tuple[Action, ...]:
     """Return what to do now about an endpoint; nothing when it is as it should be, or when to wait.
 
@@ -155,6 +175,7 @@ def plan(
         models: Those of the config's Models that exist, by name.
         observed: What is so.
         now: The time, aware, UTC.
+        before: What serves while it moves to another config; None: nothing, or it is not known any more.
     """
     served = observed.served.get(endpoint.name)
     if endpoint.modelport.deleting:
@@ -168,23 +189,108 @@ def plan(
         return _keep(endpoint, served, observed, now)
     problem = _missing(endpoint, config, models)
     if problem is not None or config is None:
-        return (_fail(endpoint, served, str(problem), now),)
+        return (_give_up(endpoint, served, str(problem), now),)
     unknown = [model for model in models.values() if not model.modelport.known]
     if unknown:
         return _look_into(endpoint, unknown, served, observed, now)
+    return _pursue(endpoint, config, models, served, observed, now, before)
+
+
+def _pursue(
+    endpoint: Endpoint,
+    config: EndpointConfig,
+    models: Mapping[str, Model],
+    served: EndpointRoute | None,
+    observed: Observed,
+    now: datetime,
+    before: Before | None,
+) -> tuple[Action, ...]:
+    """Return the next actions towards a wish whose every Model is known."""
     notes = {name: model.modelport for name, model in models.items()}
     replicas = replicas_of(endpoint.name, config.spec, endpoint.modelport.instance_counts, models)
     problem = too_many(replicas)
     if problem is not None:
-        return (_fail(endpoint, served, problem, now),)
+        return (_give_up(endpoint, served, problem, now),)
     names = {one.variant: one.names for one in replicas}
     goal = route_of(endpoint.name, config.spec, endpoint.modelport.weights, notes, names)
+    if before is not None and served is not None and _is_guarded(endpoint, before):
+        return _guard(endpoint, config, goal, replicas, served, observed, now, before)
     if served == goal and _is_sound(goal, observed):
         if _is_on_its_way(observed.rollout, goal):
             return (Want(endpoint.name, goal),)  # a worker that was mended needs the new table to serve by
         return (_succeed(endpoint, config, observed.active.revision, now),) if observed.everywhere else ()
     actions = _reach(endpoint, goal, served, observed, now)
+    if endpoint.status.endpoint_status is EndpointStatus.ROLLING_BACK and _settles(actions):
+        actions = (Want(endpoint.name, goal),)  # it served before: there is nothing else to go back to
     return (Run(replicas), *actions) if replicas and not _settles(actions) else actions
+
+
+def _is_guarded(endpoint: Endpoint, before: Before) -> bool:
+    wish, status = endpoint.spec, endpoint.status.endpoint_status
+    return (
+        bool(wish.deployment_config)
+        and status is EndpointStatus.UPDATING
+        and before.config.name != wish.endpoint_config_name
+        and all(model.modelport.known for model in before.models.values())
+        and _missing(endpoint, before.config, before.models) is None
+    )
+
+
+def _guard(
+    endpoint: Endpoint,
+    config: EndpointConfig,
+    goal: EndpointRoute,
+    replicas: tuple[VariantReplicas, ...],
+    served: EndpointRoute,
+    observed: Observed,
+    now: datetime,
+    before: Before,
+) -> tuple[Action, ...]:
+    """Return the next actions where traffic moves step by step; the replicas of both sides run meanwhile."""
+    old, old_replicas = _serving(endpoint, before)
+    running = (*old_replicas, *replicas)
+    sides = Sides(old, goal, before.config.name, config.name)
+    instances = sum(item.initial_instance_count for item in config.spec.production_variants)
+    shift = _scaled(read_shift(endpoint.spec.deployment_config, instances), observed.wait_scale)
+
+    def serves(route: EndpointRoute) -> bool:
+        return served == route and _is_sound(route, observed) and observed.everywhere
+
+    step = next_step(endpoint, sides, shift, serves=serves, alarming=observed.alarming, now=now)
+    if isinstance(step, Done):
+        return (_succeed(endpoint, config, observed.active.revision, now),)
+    if isinstance(step, Note):
+        return (Run(running), step)
+    if isinstance(step, Wait):
+        return (Run(running),)
+    if served == step.route and _is_sound(step.route, observed):
+        actions: tuple[Action, ...] = ()  # some worker has still to activate it
+        if _is_on_its_way(observed.rollout, step.route):
+            actions = (Want(endpoint.name, step.route),)
+    else:
+        actions = _reach(endpoint, step.route, served, observed, now)
+    return (Run(running), *actions)
+
+
+def _serving(endpoint: Endpoint, before: Before) -> tuple[EndpointRoute, tuple[VariantReplicas, ...]]:
+    """Return the route of what serves while an endpoint moves on, and its replicas."""
+    serving = endpoint.status.production_variants
+    counts = {item.variant_name: item.current_instance_count for item in serving}
+    weights = {item.variant_name: item.current_weight for item in serving}
+    replicas = replicas_of(endpoint.name, before.config.spec, counts, before.models)
+    notes = {name: model.modelport for name, model in before.models.items()}
+    names = {one.variant: one.names for one in replicas}
+    return route_of(endpoint.name, before.config.spec, weights, notes, names), replicas
+
+
+def _scaled(shift: Shift, by: float) -> Shift:
+    timeout_s = None if shift.timeout_s is None else shift.timeout_s * by
+    return replace(
+        shift,
+        wait_s=shift.wait_s * by,
+        termination_wait_s=shift.termination_wait_s * by,
+        timeout_s=timeout_s,
+    )
 
 
 def _settles(actions: Sequence[Action]) -> bool:
@@ -213,7 +319,7 @@ def _look_into(
     for model in unknown:
         look = observed.archives.get(archive_key(model))
         if look is not None and look.state is TrialState.FAILED:
-            return (_fail(endpoint, served, f"model {model.name!r} cannot be served: {look.reason}", now),)
+            return (_give_up(endpoint, served, f"model {model.name!r} cannot be served: {look.reason}", now),)
     return tuple(LookInto(model) for model in unknown if archive_key(model) not in observed.archives)
 
 
@@ -228,7 +334,7 @@ def _reach(
     needed = digests_of([goal])
     rollout = observed.rollout
     if rollout is not None and _is_to_blame(rollout, goal):
-        return (_fail(endpoint, served, _blame(goal, rollout.digest, rollout.reason), now),)
+        return (_give_up(endpoint, served, _blame(goal, rollout.digest, rollout.reason), now),)
     missing: list[Action] = []
     waiting = False
     for digest in sorted(needed - observed.proven):
@@ -236,13 +342,13 @@ def _reach(
         if trial is None:
             missing.append(TryModel(digest))
         elif trial.state is TrialState.FAILED:
-            return (_fail(endpoint, served, _blame(goal, digest, trial.reason), now),)
+            return (_give_up(endpoint, served, _blame(goal, digest, trial.reason), now),)
         elif trial.state is TrialState.RUNNING:
             waiting = True
     for name in sorted(names_in([goal])):
         start = observed.replicas.get(name)
         if start is not None and start.state is TrialState.FAILED:
-            return (_fail(endpoint, served, _blame_code(goal, name, start.reason), now),)
+            return (_give_up(endpoint, served, _blame_code(goal, name, start.reason), now),)
         waiting |= start is None or start.state is not TrialState.PASSED
     if missing or waiting:
         return tuple(missing)
@@ -256,6 +362,8 @@ def _succeed(endpoint: Endpoint, config: EndpointConfig, revision: int, now: dat
         endpoint.modelport,
         revision=revision,
         in_service_at=now,
+        stage=None,
+        last_deployment_config=endpoint.spec.deployment_config or endpoint.modelport.last_deployment_config,
         served=endpoint.modelport.served
         | {
             item.variant_name: item.model_name
@@ -277,6 +385,9 @@ def _succeed(endpoint: Endpoint, config: EndpointConfig, revision: int, now: dat
         status=EndpointState(
             endpoint_status=EndpointStatus.IN_SERVICE,
             endpoint_config_name=config.name,
+            failure_reason=(
+                before.failure_reason if before.endpoint_status is EndpointStatus.ROLLING_BACK else None
+            ),
             production_variants=tuple(
                 VariantSummary(name, weight, weight, counts[name], counts[name])
                 for name, weight in weights.items()
@@ -289,6 +400,14 @@ def _succeed(endpoint: Endpoint, config: EndpointConfig, revision: int, now: dat
     return Settle(settled, f"InService with config {config.name}, revision {revision}")
 
 
+def _give_up(endpoint: Endpoint, served: EndpointRoute | None, reason: str, now: datetime) -> Settle | Note:
+    """Return the end of a wish that cannot come true; where traffic has begun to move it goes back first."""
+    config = endpoint.status.endpoint_config_name
+    if endpoint.modelport.stage is not None and config is not None:
+        return turn_back(endpoint, config, reason, now)
+    return _fail(endpoint, served, reason, now)
+
+
 def _fail(endpoint: Endpoint, served: EndpointRoute | None, reason: str, now: datetime) -> Settle:
     reason = reason if len(reason) <= REASON_LENGTH_MAX else reason[: REASON_LENGTH_MAX - 1] + "…"
     config = endpoint.status.endpoint_config_name
@@ -298,6 +417,7 @@ def _fail(endpoint: Endpoint, served: EndpointRoute | None, reason: str, now: da
             endpoint.modelport,
             weights={item.variant_name: item.current_weight for item in serving},
             instance_counts={item.variant_name: item.current_instance_count for item in serving},
+            stage=None,
         )
         back = replace(
             endpoint,

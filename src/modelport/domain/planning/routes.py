@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from modelport.domain.endpoint import DataCaptureConfig, EndpointConfigSpec, ProductionVariant
@@ -48,6 +49,35 @@ def route_of(
         ),
         capture=_capture(config.data_capture_config),
     )
+
+
+def blend(before: EndpointRoute, after: EndpointRoute, share: float) -> EndpointRoute:
+    """Return a route that gives a share of the traffic to another config.
+
+    Its production variants are those of both, also where two have one name; shadows and capture stay as they
+    were until all traffic has moved.
+
+    Args:
+        before: The route of the config that gets the rest.
+        after: The route of the config that gets the share.
+        share: Above 0; from 1 on it is the other route.
+    """
+    if share >= 1:
+        return after
+    return replace(
+        before,
+        variants=(
+            *_scaled(before, 1 - share),
+            *_scaled(after, share),
+            *(variant for variant in before.variants if variant.shadow),
+        ),
+    )
+
+
+def _scaled(route: EndpointRoute, share: float) -> tuple[VariantRoute, ...]:
+    production = [variant for variant in route.variants if not variant.shadow]
+    total = sum(variant.weight for variant in production)
+    return tuple(replace(variant, weight=variant.weight / total * share) for variant in production)
 
 
 def digests_of(routes: Iterable[EndpointRoute | None]) -> frozenset[str]:

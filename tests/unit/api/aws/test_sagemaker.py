@@ -158,28 +158,48 @@ def test_an_endpoint_goes_through_its_states(sagemaker, doors):
     assert "Could not find" in refused(sagemaker.delete_endpoint, EndpointName="none")[1]
 
 
-@pytest.mark.parametrize("member", ["AsyncInferenceConfig", "DeploymentConfig"])
-def test_what_is_not_offered_is_refused_by_name(sagemaker, member):
+def test_what_is_not_offered_is_refused_by_name(sagemaker):
+    model(sagemaker, "m")
+    _, message = refused(
+        sagemaker.create_endpoint_config,
+        EndpointConfigName="d",
+        ProductionVariants=[variant("A", "m")],
+        AsyncInferenceConfig={"OutputConfig": {"S3OutputPath": "s3://b/k"}},
+    )
+    assert "AsyncInferenceConfig" in message
+
+
+def canary(percent=10, wait=60, alarms=()):
+    size = {"Type": "CAPACITY_PERCENT", "Value": percent}
+    routing = {"Type": "CANARY", "CanarySize": size, "WaitIntervalInSeconds": wait}
+    rollback = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarms]}}
+    return {
+        "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
+        **(rollback if alarms else {}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("deployment", "told"),
+    [
+        (canary(percent=60), "1 to 50"),
+        (canary(alarms=["none"]), "there is no alarm 'none'"),
+        (
+            {
+                "BlueGreenUpdatePolicy": {
+                    "TrafficRoutingConfiguration": {"Type": "LINEAR", "WaitIntervalInSeconds": 0}
+                }
+            },
+            "needs LinearStepSize",
+        ),
+    ],
+)
+def test_a_deployment_config_that_nobody_could_follow_is_refused(doors, sagemaker, deployment, told):
     model(sagemaker, "m")
     config(sagemaker, "c", variant("A", "m"))
-    if member == "AsyncInferenceConfig":
-        wish = {"OutputConfig": {"S3OutputPath": "s3://b/k"}}
-        _, message = refused(
-            sagemaker.create_endpoint_config,
-            EndpointConfigName="d",
-            ProductionVariants=[variant("A", "m")],
-            AsyncInferenceConfig=wish,
-        )
-    else:
-        wish = {
-            "BlueGreenUpdatePolicy": {
-                "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 1}
-            }
-        }
-        _, message = refused(
-            sagemaker.create_endpoint, EndpointName="e", EndpointConfigName="c", DeploymentConfig=wish
-        )
-    assert member in message
+    wish = {"EndpointName": "e", "EndpointConfigName": "c"}
+    assert told in refused(sagemaker.create_endpoint, **wish, DeploymentConfig=deployment)[1]
+    assert sagemaker.list_endpoints()["Endpoints"] == []
 
 
 def test_lists_are_paged_sorted_and_filtered(sagemaker):

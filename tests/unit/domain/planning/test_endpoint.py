@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,6 +18,7 @@ from modelport.domain.endpoint import (
     ProductionVariant,
 )
 from modelport.domain.planning.endpoint import (
+    Before,
     Observed,
     Remove,
     Run,
@@ -28,6 +29,7 @@ from modelport.domain.planning.endpoint import (
     Want,
     plan,
 )
+from modelport.domain.planning.guardrails import Note
 from modelport.domain.planning.replicas import names_in
 from modelport.domain.planning.rollout import (
     WORKERS_WAIT_S,
@@ -105,6 +107,23 @@ CONFIGS = {
 }
 
 
+ALARMS = ("too slow", "too many errors")
+
+
+def linear(*alarms: str):
+    """Return a deployment config of four steps, watched for 100 s each."""
+    size = {"Type": "CAPACITY_PERCENT", "Value": 25}
+    routing = {"Type": "LINEAR", "LinearStepSize": size, "WaitIntervalInSeconds": 100}
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": routing,
+            "TerminationWaitInSeconds": 50,
+            "MaximumExecutionTimeoutInSeconds": 3600,
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarms]},
+    }
+
+
 class World:
     """Control's memory, the workers and the disk, all of them small."""
 
@@ -119,6 +138,8 @@ class World:
         self.trials = {}
         self.replicas: dict[str, str] = {}  # those that run, and what they run
         self.fails_to_start: set[str] = set()
+        self.alarming: set[str] = set()
+        self.now = NOW
         self.waited = 0.0
 
     def crash(self) -> None:
@@ -144,12 +165,15 @@ class World:
             dict(self.trials),
             broken,
             replicas={name: self._start_of(code) for name, code in self.replicas.items()},
+            alarming=frozenset(self.alarming),
         )
         wanted, running = {}, {}
         happened = False
         for endpoint in list(self.endpoints.values()):
             wish = CONFIGS.get(endpoint.spec.endpoint_config_name)
-            for action in plan(endpoint, wish, MODELS, observed, NOW):
+            before = CONFIGS.get(endpoint.status.endpoint_config_name)
+            serving = None if before is None else Before(before, MODELS)
+            for action in plan(endpoint, wish, MODELS, observed, self.now, serving):
                 if isinstance(action, Run):
                     running |= {name: run.model.name for run in action.replicas for name in run.names}
                 elif isinstance(action, Want):
@@ -174,6 +198,9 @@ class World:
             self.trials[action.digest] = (
                 Trial(TrialState.FAILED, "it aborted") if failed else Trial(TrialState.PASSED)
             )
+        elif isinstance(action, Note):
+            assert not action.endpoint.settled
+            self.endpoints[endpoint.name] = action.endpoint
         elif isinstance(action, Settle):
             if action.endpoint.status.endpoint_status is EndpointStatus.FAILED:
                 served = any(route.endpoint == endpoint.name for route in self.active.endpoints)
@@ -253,6 +280,20 @@ class Anything(RuleBasedStateMachine):
         elif known.settled and not known.modelport.deleting:
             self._change(known, wish, {})
 
+    @rule(
+        name=st.sampled_from(NAMES),
+        wish=st.sampled_from(sorted(CONFIGS)),
+        alarms=st.sets(st.sampled_from(ALARMS)),
+    )
+    def wish_under_guard(self, name, wish, alarms) -> None:
+        known = self.world.endpoints.get(name)
+        if known is not None and known.settled and not known.modelport.deleting:
+            self._change(known, wish, {}, linear(*sorted(alarms)))
+
+    @rule(alarm=st.sampled_from(ALARMS))
+    def alarm(self, alarm) -> None:
+        self.world.alarming.symmetric_difference_update({alarm})
+
     @rule(name=st.sampled_from(NAMES), weight=st.floats(0, 10))
     def reweigh(self, name, weight) -> None:
         known = self.world.endpoints.get(name)
@@ -270,10 +311,10 @@ class Anything(RuleBasedStateMachine):
                 generation=known.generation + 1,
             )
 
-    def _change(self, known, wish, weights) -> None:
+    def _change(self, known, wish, weights, deployment=None) -> None:
         self.world.endpoints[known.name] = replace(
             known,
-            spec=replace(known.spec, endpoint_config_name=wish),
+            spec=replace(known.spec, endpoint_config_name=wish, deployment_config=deployment or {}),
             status=replace(known.status, endpoint_status=EndpointStatus.UPDATING, failure_reason=None),
             modelport=replace(known.modelport, weights=weights),
             generation=known.generation + 1,
@@ -319,6 +360,7 @@ class Anything(RuleBasedStateMachine):
     @rule()
     def time_passes(self) -> None:
         self.world.waited += WORKERS_WAIT_S
+        self.world.now += timedelta(seconds=60)
 
     @invariant()
     def check(self) -> None:
@@ -331,6 +373,9 @@ class Anything(RuleBasedStateMachine):
         for endpoint in world.endpoints.values():
             if endpoint.status.endpoint_status is EndpointStatus.IN_SERVICE:
                 assert endpoint.name in routed, "InService, and nothing is routed"
+                assert endpoint.modelport.stage is None
+                names = [variant.variant for variant in routed[endpoint.name].variants]
+                assert len(names) == len(set(names)), "InService, and two configs are mixed"
         assert names_in(world.active.endpoints) <= world.replicas.keys(), "what serves does not run"
         for worker in world.workers:
             assert worker.prepared_revision >= worker.active_revision
@@ -370,9 +415,11 @@ class Anything(RuleBasedStateMachine):
 
     def _come_to_rest(self) -> None:
         for _ in range(QUIET_STEPS):
+            self.world.now += timedelta(seconds=60)
             for index in range(EXPECTED):
                 self.world.prepare(index)
-            if not self.world.step():
+            moving = any(endpoint.modelport.stage for endpoint in self.world.endpoints.values())
+            if not self.world.step() and not moving:
                 return
             self.check()
         raise AssertionError("it does not come to rest")

@@ -14,8 +14,10 @@ from modelport.api.aws.errors import AwsError
 from modelport.api.aws.paging import every, list_page
 from modelport.api.aws.sagemaker.arns import arn_of
 from modelport.api.aws.sagemaker.telling import creating, finding
+from modelport.domain.deployment import read_shift
 from modelport.domain.endpoint import Endpoint, EndpointConfig, EndpointSpec, EndpointStatus
 from modelport.domain.errors import Conflict, NotFound
+from modelport.domain.planning.traffic import weights_of
 from modelport.domain.resource import Kind
 from modelport.wire.documents import from_request
 
@@ -26,7 +28,6 @@ CAPTURING = {True: "Started", False: "Stopped"}
 def create(call: Call) -> dict[str, Any]:
     """Wish for a new endpoint."""
     request = call.parameters
-    _check_deployment(request)
     spec = from_request(EndpointSpec, request)
     arn = arn_of(call, Kind.ENDPOINT, spec.endpoint_name)
     _find_config(call, spec.endpoint_config_name)
@@ -58,6 +59,8 @@ def describe(call: Call) -> dict[str, Any]:
         "DataCaptureConfig": _capture(call, serving),
         "EndpointStatus": status.endpoint_status.value,
         "FailureReason": status.failure_reason,
+        "PendingDeploymentSummary": _pending(call, endpoint),
+        "LastDeploymentConfig": endpoint.modelport.last_deployment_config,
         "CreationTime": endpoint.created_at,
         "LastModifiedTime": endpoint.modified_at,
     }
@@ -89,7 +92,6 @@ def list_endpoints(call: Call) -> dict[str, Any]:
 def update(call: Call) -> dict[str, Any]:
     """Wish for another config."""
     request = call.parameters
-    _check_deployment(request)
     endpoint = _find(call)
     _check_in_service(call, endpoint)
     _find_config(call, request["EndpointConfigName"])
@@ -101,6 +103,8 @@ def update(call: Call) -> dict[str, Any]:
             request["EndpointConfigName"],
             retain_weights="DesiredWeight" in retained,
             retain_counts="DesiredInstanceCount" in retained,
+            deployment_config=request.get("DeploymentConfig", {}),
+            retain_deployment=request.get("RetainDeploymentConfig", False),
             principal=call.principal.name,
         )
     return {"EndpointArn": arn_of(call, Kind.ENDPOINT, endpoint.name)}
@@ -143,13 +147,39 @@ def _find_config(call: Call, name: str) -> EndpointConfig:
         return call.platform.endpoints.config(name)
 
 
-def _check_deployment(request: dict[str, Any]) -> None:
-    if "DeploymentConfig" in request:
-        raise AwsError(
-            "ValidationException",
-            "modelport does not offer DeploymentConfig yet: an update is all at once, and goes back by "
-            "itself when the new models do not load.",
-        )
+def _pending(call: Call, endpoint: Endpoint) -> dict[str, Any] | None:
+    """Return how far an update is that moves traffic step by step; None where none is under way."""
+    stage, wish = endpoint.modelport.stage, endpoint.spec
+    if stage is None or endpoint.settled:
+        return None
+    try:
+        config = call.platform.endpoints.config(wish.endpoint_config_name).spec
+    except NotFound:
+        return None
+    instances = sum(item.initial_instance_count for item in config.production_variants)
+    shares = read_shift(wish.deployment_config, instances).shares
+    reached = shares[stage.step] if stage.since else shares[stage.step - 1] if stage.step else 0.0
+    weights = weights_of(config, endpoint.modelport.weights)
+    return {
+        "EndpointConfigName": config.endpoint_config_name,
+        "StartTime": stage.began,
+        "ProductionVariants": [
+            {
+                "VariantName": item.variant_name,
+                "CurrentWeight": weights[item.variant_name] * reached,
+                "DesiredWeight": weights[item.variant_name],
+                "DesiredInstanceCount": item.initial_instance_count,
+                "VariantStatus": [
+                    {
+                        "Status": "Baking" if stage.since else "ActivatingTraffic",
+                        "StatusMessage": f"{reached:.0%} of the traffic",
+                        "StartTime": stage.since or endpoint.modified_at,
+                    }
+                ],
+            }
+            for item in config.production_variants
+        ],
+    }
 
 
 def _check_in_service(call: Call, endpoint: Endpoint) -> None:
