@@ -130,7 +130,7 @@ class Handler:
             accept = default_accept()
         body: Any = request.body
         if content_type.partition(";")[0].strip().lower() in TEXTS:
-            body = request.body.decode("utf-8")
+            body = _text(request.body, content_type)
         if self._transform is not None:
             said = _call(self._transform, (self._model, body, content_type, accept), context)
         else:
@@ -177,6 +177,13 @@ def _call(function: Callable[..., Any], arguments: tuple[Any, ...], context: Con
     if len(needed) == len(arguments) + 1 or (named and len(positional) > len(arguments)):
         return function(*arguments, context)
     return function(*arguments)
+
+
+def _text(body: bytes, content_type: str) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnsupportedFormat(f"a body of {content_type!r} is no UTF-8: {error}", 415) from error
 
 
 def _split(said: Any, accept: str) -> tuple[Any, str]:
