@@ -77,11 +77,13 @@ def run(command, environment, folder):
 @pytest.mark.parametrize(
     ("program", "requirement"),
     [
+        ("boto3_story.py", "boto3==1.43.11"),  # the minor version before, and the newest
+        ("boto3_story.py", "boto3>=1.44"),
         ("sagemaker_sdk_v2.py", "sagemaker<3"),
         ("sagemaker_sdk_v3.py", "sagemaker-core>=2.20,<3"),  # where version 3 keeps its resources
     ],
 )
-def test_the_sagemaker_sdk(program, requirement, environment, archive, tmp_path):
+def test_python_programs(program, requirement, environment, archive, tmp_path):
     programs = install(tmp_path / "sdk", requirement)
     run([programs / "python", PROGRAMS / program, archive], environment, tmp_path)
 
