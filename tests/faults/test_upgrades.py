@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import modelport
+from fakes import aws
+from fakes.archives import script_archive
 from fakes.bundles import truthful_bundle
 from fakes.harm import ENDPOINT, job_ended, rounds, serve_truthfully, start_job, write_rows
 from fakes.platform import Platform, wait_for
@@ -210,3 +212,30 @@ def test_nothing_runs_to_be_upgraded(tmp_path: Path) -> None:
     code, told = ended(upgrade(Platform(tmp_path / "home")))
     assert code == 7
     assert "no platform runs" in told
+
+
+SAYS = "def model_fn(model_dir): pass\ndef transform_fn(model, body, content_type, accept): return 'hello'\n"
+SKLEARN = "1.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+
+
+@pytest.mark.timeout(600)
+def test_custom_code_answers_on_through_an_upgrade(platform: Platform, other: Installation) -> None:
+    s3 = aws.client("s3", platform.control_url)
+    s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": aws.REGION})
+    s3.put_object(Bucket="code", Key="one", Body=script_archive(SAYS))
+    sagemaker = aws.client("sagemaker", platform.control_url)
+    aws.make(sagemaker, lambda name: f"s3://code/{name}", "one", SKLEARN, A=("one", 1))
+    sagemaker.create_endpoint(EndpointName="one", EndpointConfigName="one")
+    assert aws.settled(sagemaker, "one")["EndpointStatus"] == "InService"
+    (name,) = (line for line in platform.table() if line.startswith("replica-"))
+    pid = platform.pid(name)
+    runtime = aws.client("sagemaker-runtime", platform.inference_url)
+    answers = 0
+    command = upgrade(platform, other.python)
+    while running(command):
+        assert runtime.invoke_endpoint(EndpointName="one", Body=b"x")["Body"].read() == b"hello"
+        answers += 1
+    assert ended(command)[0] == 0
+    assert platform.document()["version"] == "9.9.9"
+    assert answers > 0
+    assert (platform.pid(name), platform.table()[name]["restarts"]) == (pid, 0)

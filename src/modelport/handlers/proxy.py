@@ -6,6 +6,7 @@ listens on port 8080 (or `SAGEMAKER_BIND_TO_PORT`), and answers `GET /ping` and 
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import os
 import signal
@@ -20,6 +21,7 @@ from pathlib import Path
 from .server import Reply, Request
 
 PORT = "8080"
+PR_SET_PDEATHSIG = 1
 POLL_S = 0.05
 PASSED_BACK = ("x-amzn-sagemaker-custom-attributes",)
 
@@ -42,11 +44,21 @@ def start_program(
     port = environment.setdefault("SAGEMAKER_BIND_TO_PORT", _free_port())
     environment.setdefault("MODEL_PATH", str(model_dir))
     environment.setdefault("SM_MODEL_DIR", str(model_dir))
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - there is one thread
+    )
     threading.Thread(target=_end_with, args=(process, command[0]), daemon=True).start()
     while _ping(int(port)) != 200:  # whoever waits for this process has set an alarm
         time.sleep(POLL_S)
     return _Program(int(port))
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end the program when this process is: it may be killed where no sandbox sees to that."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class _Program:

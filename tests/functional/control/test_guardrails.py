@@ -11,7 +11,7 @@ from fakes.house import ME, House
 from modelport.control.services.alarms import Alarms
 from modelport.domain.alarm import AlarmSpec, AlarmState, Comparison
 from modelport.domain.endpoint import EndpointConfigSpec, EndpointSpec, EndpointStatus, ProductionVariant
-from modelport.domain.errors import NotFound
+from modelport.domain.errors import Conflict, NotFound
 from modelport.domain.registry import ContainerDefinition, ModelSpec
 
 ALARM = "too many errors"
@@ -172,6 +172,22 @@ def test_the_last_way_of_moving_can_be_taken_again(house: House) -> None:
 def test_an_alarm_that_is_not_there_is_refused(house: House) -> None:
     with pytest.raises(NotFound, match="there is no alarm 'none'"):
         house.endpoints.update("air", "c2", deployment_config=guarded(alarm="none"), principal=ME)
+    assert status(house) == (EndpointStatus.IN_SERVICE, "c1")
+
+
+def test_what_traffic_could_go_back_to_is_kept(house: House) -> None:
+    house.endpoints.update("air", "c2", deployment_config=guarded(), principal=ME)
+    house.run()
+    for name in ("m1", "m2"):
+        with pytest.raises(Conflict):
+            house.endpoints.delete_model(name, in_use=True, principal=ME)
+    pass_time(house)
+    pass_time(house)
+    house.endpoints.delete_config("c2", in_use=True, principal=ME)
+    with pytest.raises(Conflict, match="could not go back"):
+        house.endpoints.update("air", "c1", deployment_config=guarded(), principal=ME)
+    house.endpoints.update("air", "c1", principal=ME)
+    house.run()
     assert status(house) == (EndpointStatus.IN_SERVICE, "c1")
 
 

@@ -11,6 +11,8 @@ from contextlib import suppress
 import pytest
 
 from fakes.hosts import Host, OverSocket
+from fakes.platform import wait_for
+from modelport.engines.identity import identify
 
 ECHO = """
 import os
@@ -179,6 +181,18 @@ def test_a_program_is_started_waited_for_and_asked(tmp_path, program):
             assert host.ask(b"end")[0] == 502
         assert host.ended() == 1
         assert "ended with exit code 3" in host.said()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there does the kernel see to it")
+def test_a_program_ends_with_its_host(tmp_path, program):
+    text = program.read_text().replace(
+        "assert sys", f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\nassert sys"
+    )
+    program.write_text(text)
+    with Host(tmp_path, model=str(tmp_path), serve=[str(program), "serve"]) as host:
+        assert host.ready
+        pid = int((tmp_path / "pid").read_text())
+    wait_for(lambda: identify(pid) is None, what="the end of the program")
 
 
 def test_a_program_that_cannot_be_started_is_told(tmp_path):

@@ -20,6 +20,7 @@ from modelport.control.services.wishes import (
     change_endpoint,
     check_approval,
     check_deployment,
+    check_kept,
     check_not_deleting,
     choose_config_name,
     create_config,
@@ -110,7 +111,10 @@ class Endpoints:
         """
         with self._records.transaction(principal=principal) as tx:
             tx.get(Kind.MODEL, name)
-            users = [] if in_use else endpoints_using(tx, [name])
+            users = endpoints_using(tx, [name])
+            if in_use:  # but for one whose traffic may have to go back to it
+                found: list[Endpoint] = [tx.get(Kind.ENDPOINT, user) for user in users]
+                users = [endpoint.name for endpoint in found if endpoint.modelport.stage is not None]
             if users:
                 raise Conflict(
                     f"model {name!r} is used by endpoint {users[0]!r}",
@@ -233,6 +237,8 @@ class Endpoints:
             if not deployment_config and retain_deployment:
                 deployment_config = endpoint.modelport.last_deployment_config
             check_deployment(tx, deployment_config, config.spec)
+            if deployment_config:
+                check_kept(tx, endpoint)
             check_approval(tx, config.spec, serving=find_serving(tx, endpoint))
             wished = {variant.variant_name for variant in config.spec.production_variants}
             kept = [item for item in endpoint.status.production_variants if item.variant_name in wished]

@@ -216,6 +216,26 @@ def check_deployment(tx: Transaction, deployment: Mapping[str, Any], config: End
         tx.get(Kind.ALARM, name)
 
 
+def check_kept(tx: Transaction, endpoint: Endpoint) -> None:
+    """Refuse to move traffic step by step away from what it could not go back to.
+
+    Raises:
+        Conflict: The config that serves, or a Model of it, was deleted.
+    """
+    serving = endpoint.status.endpoint_config_name
+    if endpoint.status.endpoint_status is EndpointStatus.FAILED or serving is None:
+        return
+    config: EndpointConfig | None = tx.find(Kind.ENDPOINT_CONFIG, serving)
+    variants = config.spec.production_variants + config.spec.shadow_production_variants if config else ()
+    gone = [item.model_name for item in variants if tx.find(Kind.MODEL, item.model_name) is None]
+    if config is None or gone:
+        lost = f"model {gone[0]!r}" if gone else f"config {serving!r}"
+        raise Conflict(
+            f"traffic of endpoint {endpoint.name!r} could not go back: {lost}, which serves, was deleted",
+            hint="update it without a deployment config, all at once",
+        )
+
+
 def check_approval(tx: Transaction, config: EndpointConfigSpec, serving: EndpointConfigSpec | None) -> None:
     """Refuse a config that would newly serve a version that is not approved.
 
