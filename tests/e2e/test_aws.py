@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from fakes import aws
 from fakes.archives import onnx_archive, pack
-from fakes.aws import SOON, make, settled
+from fakes.aws import SOON, Asking, make, settled
 from fakes.callers import ACCESS_KEY, SECRET_KEY, write_keys, write_tokens
 from fakes.platform import Platform, wait_for
 
@@ -194,20 +194,7 @@ def test_a_canary_whose_alarm_fires_goes_back_without_a_failed_request(sagemaker
     )
     sagemaker.create_endpoint(EndpointName="guarded", EndpointConfigName="stable")
     settled(sagemaker, "guarded")
-    stop, said, failed = threading.Event(), Counter(), []
-
-    def load():
-        own = aws.client("sagemaker-runtime", platform.inference_url)
-        while not stop.is_set():
-            try:
-                said[ask(own, "guarded")[1]] += 1
-            except Exception as error:  # noqa: BLE001 - each one is a failure
-                failed.append(error)
-
-    threads = [threading.Thread(target=load) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
+    with Asking(platform.inference_url, lambda runtime: ask(runtime, "guarded")[1]) as asking:
         size = {"Type": "CAPACITY_PERCENT", "Value": 50}
         routing = {"Type": "CANARY", "CanarySize": size, "WaitIntervalInSeconds": 600}
         sagemaker.update_endpoint(
@@ -218,7 +205,7 @@ def test_a_canary_whose_alarm_fires_goes_back_without_a_failed_request(sagemaker
                 "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "complaints"}]},
             },
         )
-        wait_for(lambda: said[1], 30.0, what="an answer of the canary")
+        wait_for(lambda: asking.said[1], 30.0, what="an answer of the canary")
         found = sagemaker.describe_endpoint(EndpointName="guarded")
         pending = found["PendingDeploymentSummary"]
         assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("Updating", "stable")
@@ -229,16 +216,12 @@ def test_a_canary_whose_alarm_fires_goes_back_without_a_failed_request(sagemaker
         cloudwatch.put_metric_data(Namespace="shop", MetricData=[{"MetricName": "complaints", "Value": 3.0}])
         found = settled(sagemaker, "guarded")
         time.sleep(0.2)
-        said.clear()
-        wait_for(lambda: said[0] > 20, what="more answers")
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+        asking.said.clear()
+        wait_for(lambda: asking.said[0] > 20, what="more answers")
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", "stable")
     assert found["FailureReason"] == "the alarm 'complaints' is in ALARM"
-    assert not failed
-    assert said[1] == 0
+    assert not asking.failed
+    assert asking.said[1] == 0
 
 
 def test_both_ports_verify_signatures_where_keys_are_configured(tmp_path):

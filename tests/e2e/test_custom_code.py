@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from collections import Counter
 
 import joblib
@@ -18,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from fakes import aws
 from fakes.archives import onnx_archive, script_archive
-from fakes.aws import SOON, make, settled
+from fakes.aws import SOON, Asking, make, settled
 from fakes.platform import Platform, wait_for
 
 pytestmark = pytest.mark.processes
@@ -218,20 +217,7 @@ def test_versions_of_code_change_without_a_failed_request(platform, sagemaker, r
         make(sagemaker, archives, f"word-{word}", SKLEARN, A=(f"says-{word}", 1))
     sagemaker.create_endpoint(EndpointName="words", EndpointConfigName="word-one")
     assert settled(sagemaker, "words")["EndpointStatus"] == "InService"
-    stop, said, failed = threading.Event(), Counter(), []
-
-    def load():
-        own = aws.client("sagemaker-runtime", platform.inference_url)
-        while not stop.is_set():
-            try:
-                said[ask(own, "words")[1]] += 1
-            except Exception as error:  # noqa: BLE001 - each one is a failure
-                failed.append(error)
-
-    threads = [threading.Thread(target=load) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
+    with Asking(platform.inference_url, lambda own: ask(own, "words")[1]) as asking:
         for config in ("word-two", "word-one", "word-two"):
             sagemaker.update_endpoint(EndpointName="words", EndpointConfigName=config)
             assert settled(sagemaker, "words")["EndpointConfigName"] == config
@@ -242,12 +228,8 @@ def test_versions_of_code_change_without_a_failed_request(platform, sagemaker, r
                 ],
             )
             settled(sagemaker, "words")
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert not failed
-    assert min(said[b"one"], said[b"two"]) > 0
+    assert not asking.failed
+    assert min(asking.said[b"one"], asking.said[b"two"]) > 0
 
 
 def test_a_replica_that_dies_comes_back_and_control_is_not_needed(platform, sagemaker, runtime, archives):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+import threading
+from collections import Counter
+from collections.abc import Callable, Hashable
+from types import TracebackType
+from typing import Any, Self
 
 import boto3
 import pytest
@@ -133,3 +136,43 @@ def settled(sagemaker: Any, endpoint: str) -> Any:
         return found if found["EndpointStatus"] not in ("Creating", "Updating", "RollingBack") else None
 
     return wait_for(look, 60.0, what=f"the end of the change of {endpoint}")
+
+
+class Asking:
+    """Programs that ask an endpoint in a closed loop, until the block ends.
+
+    Args:
+        url: Of the inference port.
+        ask: Asks once, with a client of the runtime; returns what was said.
+        programs: How many.
+
+    Attributes:
+        said: How often each answer came.
+        failed: Every request that was not answered.
+    """
+
+    def __init__(self, url: str, ask: Callable[[Any], Hashable], programs: int = 4) -> None:
+        self.said: Counter[Hashable] = Counter()
+        self.failed: list[Exception] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(url, ask)) for _ in range(programs)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, url: str, ask: Callable[[Any], Hashable]) -> None:
+        runtime = client("sagemaker-runtime", url)
+        while not self._stop.is_set():
+            try:
+                self.said[ask(runtime)] += 1
+            except Exception as error:  # noqa: BLE001 - each one is a failure
+                self.failed.append(error)
