@@ -232,6 +232,30 @@ def test_versions_of_code_change_without_a_failed_request(platform, sagemaker, r
     assert min(asking.said[b"one"], asking.said[b"two"]) > 0
 
 
+def test_a_canary_that_fails_goes_back_by_itself(platform, sagemaker, archives):
+    make(sagemaker, archives, "sane", SKLEARN, A=("says-one", 1))
+    make(sagemaker, archives, "mad", SKLEARN, A=("fails", 1))
+    sagemaker.create_endpoint(EndpointName="watched", EndpointConfigName="sane")
+    settled(sagemaker, "watched")
+    routing = {
+        "Type": "CANARY",
+        "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 20},
+        "WaitIntervalInSeconds": 600,
+    }
+    with Asking(platform.inference_url, lambda own: ask(own, "watched")[1]) as asking:
+        wait_for(lambda: asking.said[b"one"] > 50, what="answers")
+        sagemaker.update_endpoint(
+            EndpointName="watched",
+            EndpointConfigName="mad",
+            DeploymentConfig={"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}},
+        )
+        found = settled(sagemaker, "watched")
+    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", "sane")
+    assert "requests of the new version failed" in found["FailureReason"]
+    assert asking.failed
+    assert _says(aws.client("sagemaker-runtime", platform.inference_url), "watched") == b"one"
+
+
 def test_a_replica_that_dies_comes_back_and_control_is_not_needed(platform, sagemaker, runtime, archives):
     make(sagemaker, archives, "kept", SKLEARN, A=("says-one", 1))
     before = set(replicas(platform))

@@ -26,6 +26,7 @@ from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
 from modelport.control.services.registry import Registry
+from modelport.domain.deployment import Tally
 from modelport.domain.names import parse_version
 from modelport.domain.planning.endpoint import ArchiveKey, Trial, TrialState, archive_key
 from modelport.domain.planning.replicas import VariantReplicas
@@ -373,6 +374,7 @@ class House:
         self.workers = workers or FakeWorkers(self.files)
         self.wake = wake = threading.Event()
         canaries = InlineCanaries(self.engine, wake.set)
+        self.tallies: dict[str, dict[str, Tally]] = {}
         self.archives = InlineArchives(records, wake.set)
         self.replicas = replicas or InlineReplicas()
         self.workers.wake = self.replicas.wake = wake.set
@@ -388,6 +390,7 @@ class House:
             clock=self.clock,
             workers_expected=expected,
             prepare_timeout_s=120.0,
+            read_tallies=lambda: self.tallies,
         )
         self.job_reconciler = JobReconciler(
             records,

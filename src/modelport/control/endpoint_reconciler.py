@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -15,6 +15,7 @@ from modelport.control.replicas import Replicas
 from modelport.control.routes import RouteFiles
 from modelport.control.snapshot import Snapshot
 from modelport.domain.clock import Clock
+from modelport.domain.deployment import Tally
 from modelport.domain.endpoint import Endpoint
 from modelport.domain.planning.endpoint import (
     Action,
@@ -61,6 +62,9 @@ INHERITED_S = 60.0
 MENDS_MAX = 2
 """Times a model that a worker lost is loaded again, before its endpoint is Failed: it may kill workers."""
 
+Tallies = Mapping[str, Mapping[str, Tally]]
+"""Endpoint name to model version to its tally."""
+
 _log = structlog.get_logger("modelport.endpoints")
 
 
@@ -103,6 +107,7 @@ class EndpointReconciler:
         workers_expected: How many workers there should be.
         prepare_timeout_s: Seconds a worker may take to load what a table adds.
         wait_scale: What the waits of deployment configs are multiplied by.
+        read_tallies: Returns what came of the requests of each endpoint's versions.
     """
 
     def __init__(  # noqa: PLR0913 (each is one thing it observes or acts on)
@@ -119,6 +124,7 @@ class EndpointReconciler:
         workers_expected: int,
         prepare_timeout_s: float,
         wait_scale: float = 1.0,
+        read_tallies: Callable[[], Tallies] = dict,
     ) -> None:
         self._records = records
         self._ownership = ownership
@@ -131,6 +137,7 @@ class EndpointReconciler:
         self._expected = workers_expected
         self._prepare_timeout_s = prepare_timeout_s
         self._wait_scale = wait_scale
+        self._read_tallies = read_tallies
         self._snapshot = Snapshot(records)
         self._active = files.active()
         self._next: RouteTable | None = None
@@ -237,10 +244,16 @@ class EndpointReconciler:
             archives=self._archives.looks(),
             replicas=self._replicas.observe(),
             alarming=self._snapshot.alarming(),
+            tallies=self._tallies(),
             wait_scale=self._wait_scale,
             trials={**self._canaries.trials(), **hopeless},
             broken=broken,
         )
+
+    def _tallies(self) -> Tallies:
+        """Return what came of requests, where some traffic moves: else nobody asks."""
+        moving = any(endpoint.modelport.stage is not None for endpoint in self._snapshot.endpoints())
+        return self._read_tallies() if moving else {}
 
     def _count_breaks(self, broken: Mapping[str, str]) -> dict[str, Trial]:
         """Let each model that newly broke be tried again; return those that broke too often for that."""

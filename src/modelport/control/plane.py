@@ -32,6 +32,7 @@ from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
+from modelport.control.tallies import tally
 from modelport.domain.clock import Clock
 from modelport.settings import Settings
 from modelport.stores.records.records import Records, sqlite_url
@@ -106,6 +107,7 @@ class ControlPlane:
             workers_expected=workers_expected,
             prepare_timeout_s=2 * settings.canary_timeout_s,
             wait_scale=settings.deployment_wait_scale,
+            read_tallies=lambda: tally(read_totals(layout.metrics)),
         )
         jobs = JobReconciler(
             self.records,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,17 @@ STEP_PERCENT = range(10, 51)
 BATCH_PERCENT = range(5, 51)
 ALARMS_MAX = 10
 WAIT_S = range(3601)
+REQUESTS_MIN = 20
+"""Requests before the built-in alarm over errors says anything."""
+
+FAILED_MORE = 0.05
+"""Share of requests that may fail beyond what failed before."""
+
+ANSWERS_MIN = 50
+SLOWER_TIMES = 3.0
+SLOWER_S = 0.05
+"""The built-in alarm over latency: so many times slower, and so much besides."""
+
 TIMEOUT_S = range(600, 28_801)
 
 
@@ -43,6 +54,43 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """What came of the requests of one model version.
+
+    Args:
+        requests: How many came, but for those that were shed or whose client left.
+        failed: How many of them were refused or ended with an error.
+        answered: How many got an answer.
+        seconds: What those took together, from the last byte of the request to the answer.
+    """
+
+    requests: float = 0.0
+    failed: float = 0.0
+    answered: float = 0.0
+    seconds: float = 0.0
+
+    def plus(self, other: Tally) -> Tally:
+        """Return both together."""
+        return Tally(
+            self.requests + other.requests,
+            self.failed + other.failed,
+            self.answered + other.answered,
+            self.seconds + other.seconds,
+        )
+
+    def since(self, earlier: Tally) -> Tally:
+        """Return what came after an earlier look; counters that went back began anew."""
+        if self.requests < earlier.requests or self.answered < earlier.answered:
+            return self
+        return Tally(
+            self.requests - earlier.requests,
+            self.failed - earlier.failed,
+            self.answered - earlier.answered,
+            self.seconds - earlier.seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """How far an update has come.
 
@@ -50,11 +98,33 @@ class Stage:
         began: When the first step was asked for, UTC.
         step: Which of the shares, from 0.
         since: When that share was reached, UTC; None: not yet.
+        tallies: Model version to its tally at that time.
     """
 
     began: datetime
     step: int = 0
     since: datetime | None = None
+    tallies: dict[str, Tally] = field(default_factory=dict)
+
+
+def compare(new: Tally, old: Tally) -> str | None:
+    """Return what speaks against a new version, as the built-in alarms see it; None: nothing.
+
+    Args:
+        new: Of the new version, since it got its share.
+        old: Of the version that served before.
+    """
+    if new.requests >= REQUESTS_MIN:
+        failed, usual = new.failed / new.requests, old.failed / old.requests if old.requests else 0.0
+        if failed > usual + FAILED_MORE:
+            told = f"{new.failed:.0f} of {new.requests:.0f} requests of the new version failed"
+            return f"{told} ({failed:.0%}; {usual:.0%} of the version before)"
+    if min(new.answered, old.answered) >= ANSWERS_MIN:
+        mean_s, usual_s = new.seconds / new.answered, old.seconds / old.answered
+        if mean_s > SLOWER_TIMES * usual_s + SLOWER_S:
+            told = f"the new version answers in {mean_s * 1000:.0f} ms on average"
+            return f"{told}, the version before in {usual_s * 1000:.0f} ms"
+    return None
 
 
 def read_shift(config: Mapping[str, Any], instances: int) -> Shift:

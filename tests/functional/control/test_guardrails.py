@@ -9,10 +9,13 @@ import pytest
 
 from fakes.house import ME, House
 from modelport.control.services.alarms import Alarms
+from modelport.control.tallies import tally
 from modelport.domain.alarm import AlarmSpec, AlarmState, Comparison
+from modelport.domain.deployment import Tally
 from modelport.domain.endpoint import EndpointConfigSpec, EndpointSpec, EndpointStatus, ProductionVariant
 from modelport.domain.errors import Conflict, NotFound
 from modelport.domain.registry import ContainerDefinition, ModelSpec
+from modelport.telemetry import metrics
 
 ALARM = "too many errors"
 WATCHED_S = 60
@@ -129,6 +132,71 @@ def test_an_alarm_nobody_named_stops_nothing(house: House) -> None:
     pass_time(house)
     pass_time(house)
     assert status(house) == (EndpointStatus.IN_SERVICE, "c2")
+
+
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [
+        (
+            Tally(100, 20, 80, 0.8),
+            "20 of 100 requests of the new version failed (20%; 2% of the version before)",
+        ),
+        (
+            Tally(100, 0, 100, 50.0),
+            "the new version answers in 500 ms on average, the version before in 10 ms",
+        ),
+    ],
+)
+def test_without_any_alarm_errors_and_slowness_take_everything_back(
+    house: House, new: Tally, told: str
+) -> None:
+    house.tallies["air"] = {"flights:1": Tally(1_000, 20, 980, 9.8)}
+    house.endpoints.update("air", "c2", deployment_config=guarded(), principal=ME)
+    house.run()
+    house.tallies["air"] = {"flights:1": Tally(1_900, 38, 1_862, 18.62), "flights:2": new}
+    house.run()
+    assert (shares(house), status(house)) == ({"flights:1": 1.0}, (EndpointStatus.IN_SERVICE, "c1"))
+    assert house.endpoints.describe("air").status.failure_reason == told
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (Tally(2_000, 20, 1_980, 20.0), Tally(15, 15, 0, 0.0)),
+        (Tally(2_000, 400, 1_600, 20.0), Tally(100, 22, 78, 1.0)),
+        (Tally(2_000, 20, 1_980, 20.0), Tally(100, 3, 97, 4.0)),
+        (Tally(2_000, 20, 1_980, 20.0), Tally()),
+    ],
+)
+def test_a_little_of_either_speaks_against_nothing(house: House, old: Tally, new: Tally) -> None:
+    house.tallies["air"] = {"flights:1": Tally(1_000, 20, 980, 9.8)}
+    house.endpoints.update("air", "c2", deployment_config=guarded(), principal=ME)
+    house.run()
+    house.tallies["air"] = {"flights:1": old, "flights:2": new}
+    pass_time(house)
+    assert shares(house) == {"flights:2": 1.0}
+
+
+def test_what_it_did_before_it_got_its_share_counts_for_nothing(house: House) -> None:
+    house.tallies["air"] = {"flights:1": Tally(1_000, 0, 1_000, 10.0), "flights:2": Tally(500, 500, 0, 0.0)}
+    house.endpoints.update("air", "c2", deployment_config=guarded(), principal=ME)
+    house.run()
+    house.tallies["air"]["flights:2"] = Tally(600, 500, 100, 1.0)
+    pass_time(house)
+    assert shares(house) == {"flights:2": 1.0}
+
+
+def test_counts_are_told_apart_by_version_and_by_what_they_say() -> None:
+    totals = {
+        (metrics.REQUESTS, ("air", "a", "m:1", "invocations", "200")): [90],
+        (metrics.REQUESTS, ("air", "b", "m:1", "invocations", "200")): [9],
+        (metrics.REQUESTS, ("air", "a", "m:1", "invocations", "424")): [1],
+        (metrics.REQUESTS, ("air", "a", "m:1", "invocations", "503")): [7],
+        (metrics.REQUESTS, ("air", "a", "m:2", "invocations", "400")): [2],
+        (metrics.REQUEST_DURATION, ("air", "a", "m:1")): [40, 50, 3_000_000_000],
+        (metrics.RSS, ("0",)): [1],
+    }
+    assert tally(totals) == {"air": {"m:1": Tally(100, 1, 90, 3.0), "m:2": Tally(2, 2)}}
 
 
 def test_an_update_that_takes_too_long_goes_back(house: House) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from modelport.domain.deployment import Shift, read_shift
+from modelport.domain.deployment import Shift, Tally, read_shift
 from modelport.domain.endpoint import (
     Endpoint,
     EndpointConfig,
@@ -74,6 +74,7 @@ class Observed:
         archives: Looks into archives that are under way or failed.
         replicas: Replica name to how its start stands; one that is not to run is absent.
         alarming: Names of the alarms that are in ALARM.
+        tallies: Endpoint name to model version to what came of its requests; only where traffic moves.
         wait_scale: What the waits of deployment configs are multiplied by.
         broken: Models of the active table that some worker does not have, with the reason.
         served: Endpoint name to its route in the active table.
@@ -89,6 +90,7 @@ class Observed:
     archives: Mapping[ArchiveKey, Trial] = field(default_factory=dict)
     replicas: Mapping[str, Trial] = field(default_factory=dict)
     alarming: frozenset[str] = frozenset()
+    tallies: Mapping[str, Mapping[str, Tally]] = field(default_factory=dict)
     wait_scale: float = 1.0
     served: Mapping[str, EndpointRoute] = field(init=False)
     proven: frozenset[str] = field(init=False)
@@ -256,7 +258,15 @@ def _guard(
     def serves(route: EndpointRoute) -> bool:
         return served == route and _is_sound(route, observed) and observed.everywhere
 
-    step = next_step(endpoint, sides, shift, serves=serves, alarming=observed.alarming, now=now)
+    step = next_step(
+        endpoint,
+        sides,
+        shift,
+        serves=serves,
+        alarming=observed.alarming,
+        tallies=observed.tallies.get(endpoint.name, {}),
+        now=now,
+    )
     if isinstance(step, Done):
         return (_succeed(endpoint, config, observed.active.revision, now),)
     if isinstance(step, Note):

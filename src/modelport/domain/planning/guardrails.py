@@ -7,11 +7,12 @@ an alarm, too long, or something that does not start:  all traffic back, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import reduce
 
-from modelport.domain.deployment import Shift, Stage
+from modelport.domain.deployment import REQUESTS_MIN, Shift, Stage, Tally, compare
 from modelport.domain.endpoint import Endpoint, EndpointStatus
 from modelport.domain.planning.routes import blend
 from modelport.domain.routes import EndpointRoute
@@ -69,6 +70,7 @@ def next_step(
     *,
     serves: Callable[[EndpointRoute], bool],
     alarming: frozenset[str],
+    tallies: Mapping[str, Tally],
     now: datetime,
 ) -> Next:
     """Return what comes next.
@@ -79,12 +81,13 @@ def next_step(
         shift: How.
         serves: Returns whether every worker serves by a route.
         alarming: Names of the alarms that are in ALARM.
+        tallies: Model version to what came of its requests here, ever since.
         now: The time, aware, UTC.
     """
     stage = endpoint.modelport.stage
     if stage is None:  # written down before anything moves
         return _note(endpoint, Stage(now), f"config {sides.wish} takes over step by step", now)
-    reason = _objection(shift, stage, alarming, now)
+    reason = _objection(shift, stage, alarming, now) or _complaint(sides, stage, tallies)
     if reason is not None:
         return turn_back(endpoint, sides.config, reason, now)
     share = shift.shares[stage.step]
@@ -93,7 +96,7 @@ def next_step(
         return Reach(goal)
     if stage.since is None:
         told = f"{share:.0%} of the traffic goes to config {sides.wish}; it is watched for {shift.wait_s:g} s"
-        return _note(endpoint, replace(stage, since=now), told, now)
+        return _note(endpoint, replace(stage, since=now, tallies=dict(tallies)), told, now)
     last = stage.step == len(shift.shares) - 1
     watched_s = shift.wait_s + (shift.termination_wait_s if last else 0.0)
     if now < stage.since + timedelta(seconds=watched_s):
@@ -149,6 +152,28 @@ def _objection(shift: Shift, stage: Stage, alarming: frozenset[str], now: dateti
     if shift.timeout_s is not None and now > stage.began + timedelta(seconds=shift.timeout_s):
         return f"the update took longer than {shift.timeout_s:g} s"
     return None
+
+
+def _complaint(sides: Sides, stage: Stage, tallies: Mapping[str, Tally]) -> str | None:
+    """Return what the built-in alarms say: of versions that both configs have they cannot say anything."""
+    if stage.since is None:
+        return None
+    before, after = (
+        {variant.model_version for variant in route.variants if not variant.shadow}
+        for route in (sides.before, sides.after)
+    )
+    nothing = Tally()
+
+    def came(versions: set[str]) -> Tally:
+        news = (
+            tallies.get(name, nothing).since(stage.tallies.get(name, nothing)) for name in sorted(versions)
+        )
+        return reduce(Tally.plus, news, nothing)
+
+    old = came(before)
+    if old.requests < REQUESTS_MIN:  # it gets next to nothing any more: what it did before
+        old = reduce(Tally.plus, (tallies.get(name, nothing) for name in sorted(before)), nothing)
+    return compare(came(after - before), old)
 
 
 def _note(endpoint: Endpoint, stage: Stage, told: str, now: datetime) -> Note:
