@@ -66,6 +66,9 @@ class Settings:
         "File of AWS keys, one per line: `NAME SCOPE[,SCOPE] ACCESS-KEY-ID SECRET-ACCESS-KEY`; needs "
         "`token_file`; empty: none.",
     )
+    allow_test_reset: int = _setting(
+        0, "1: `POST /moto-api/reset` on the control port empties the platform. For test suites only."
+    )
     allowed_hosts: str = _setting("", "Further Host names accepted, separated by commas.")
     body_bytes_max: int = _setting(64 << 20, "Largest request body, in bytes.")
     unpacked_ratio_max: int = _setting(

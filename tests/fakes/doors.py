@@ -26,6 +26,7 @@ from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
+from modelport.control.services.reset import Reset
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
 from modelport.domain.clock import SystemClock
@@ -81,6 +82,7 @@ class Doors:
             metrics_over_time=MetricStore(self.records),
             alarms=Alarms(self.records),
             tags=Tags(self.records),
+            reset=Reset(self.records, wake),
             events=Events(self.records),
             status=Status(
                 self.records, layout, workers=list, workers_expected=1, routes=lambda: RouteTable(0)

@@ -6,13 +6,14 @@ import html
 from typing import Annotated
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from modelport import __version__
 from modelport.access.principals import Principal
 from modelport.access.scopes import Scope
 from modelport.api.callers import may
 from modelport.api.platform import Here
+from modelport.domain.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
 Anybody = Annotated[Principal, may(Scope.PUBLIC)]
@@ -37,6 +38,18 @@ def readyz(platform: Here, _: Anybody) -> Response:
 def metrics(platform: Here, _: Annotated[Principal, may(Scope.STATUS_READ)]) -> Response:
     """Return all processes' metrics as Prometheus text."""
     return Response(platform.metrics(), headers={"Content-Type": METRICS_TYPE})
+
+
+@router.post("/moto-api/reset")
+def reset(platform: Here, caller: Annotated[Principal, may(Scope.ADMIN)]) -> Response:
+    """Empty the platform, where that is allowed: test suites written for moto start each test with it."""
+    if not platform.settings.allow_test_reset:
+        raise NotFound(
+            "this platform is not emptied by a request",
+            hint="set MODELPORT_ALLOW_TEST_RESET=1 on one that is for tests only",
+        )
+    platform.reset.everything(principal=caller.name)
+    return JSONResponse({"status": "ok"})
 
 
 @router.get("/")

@@ -17,6 +17,7 @@ from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
+from modelport.control.services.reset import Reset
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
 from modelport.settings import Settings
@@ -37,6 +38,7 @@ class Platform:
         metrics_over_time: Series of samples.
         alarms: Alarms over them.
         tags: Tags of all resources.
+        reset: Forgets everything.
         events: History.
         status: The platform as it is now.
         artifacts: Bytes by digest.
@@ -54,6 +56,7 @@ class Platform:
     metrics_over_time: MetricStore
     alarms: Alarms
     tags: Tags
+    reset: Reset
     events: Events
     status: Status
     artifacts: LocalArtifacts

@@ -77,6 +77,7 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         metrics_over_time=services.metrics,
         alarms=services.alarms,
         tags=services.tags,
+        reset=services.reset,
         events=services.events,
         status=services.status,
         artifacts=artifacts,

@@ -30,6 +30,7 @@ from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
+from modelport.control.services.reset import Reset
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
 from modelport.control.tallies import tally
@@ -57,6 +58,7 @@ class Services:
     metrics: MetricStore
     alarms: Alarms
     tags: Tags
+    reset: Reset
     events: Events
     status: Status
 
@@ -140,6 +142,7 @@ class ControlPlane:
             metrics=MetricStore(self.records),
             alarms=Alarms(self.records),
             tags=Tags(self.records),
+            reset=Reset(self.records, wake.set),
             events=Events(self.records),
             status=Status(
                 self.records,

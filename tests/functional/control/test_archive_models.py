@@ -9,6 +9,7 @@ import pytest
 
 from fakes.house import ME, House, model_of
 from modelport.control.endpoint_reconciler import INHERITED_S
+from modelport.control.services.reset import Reset
 from modelport.control.services.tags import Tags
 from modelport.domain.endpoint import EndpointConfigSpec, EndpointSpec, EndpointStatus, ProductionVariant
 from modelport.domain.errors import Conflict, InvalidInput, NotFound
@@ -287,3 +288,17 @@ def test_a_job_needs_to_know_what_an_archive_holds(house: House) -> None:
     house.run()
     job = house.jobs.create_transform(SCORING, principal=ME)
     assert job.spec.model_name == "one"
+
+
+def test_what_served_ends_with_a_reset_and_history_stays(coded: House) -> None:
+    coded.endpoints.update("air", "coded", principal=ME)
+    coded.run()
+    Reset(coded.records, coded.wake.set).everything(principal=ME)
+    coded.run()
+    assert coded.files.active().endpoints == ()
+    assert not coded.replicas.wanted
+    assert [event.name for event in coded.events.list().items][-1] == "everything"
+    coded.endpoints.create_model(archive("one"), principal=ME)
+    coded.endpoints.create_config(config("first", "one"), principal=ME)
+    coded.endpoints.create(EndpointSpec("air", "first"), principal=ME)
+    assert coded.settle("air").status.endpoint_status is EndpointStatus.IN_SERVICE

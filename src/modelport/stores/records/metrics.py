@@ -103,6 +103,12 @@ class MetricIndex:
         """Forget the samples of minutes before a time."""
         self._connection.execute(delete(metric_samples).where(metric_samples.c.minute < before))
 
+    def clear(self) -> None:
+        """Forget all samples, and the series of callers; of counters it stays known how far they were read."""
+        self._connection.execute(metric_samples.delete())
+        of_callers = ~metric_series.c.namespace.startswith("AWS/")
+        self._connection.execute(metric_series.delete().where(of_callers))
+
     def _seen(self, keys: Iterable[SeriesKey]) -> dict[str, tuple[float, float]]:
         """Return, by digest, count and total of each series when it was read last; make new ones."""
         digests = {_digest(key): key for key in keys}

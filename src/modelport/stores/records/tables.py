@@ -117,3 +117,6 @@ metric_samples = Table(
     Column("most", Float, nullable=False),
 )
 Index("metric_samples_age", metric_samples.c.minute)
+
+EMPTIED = (resources, buckets, objects, uploads, parts)
+"""What a reset forgets, besides metrics. History stays, and so do numbers: a table's is never used again."""
