@@ -104,7 +104,7 @@ class MetricIndex:
         self._connection.execute(delete(metric_samples).where(metric_samples.c.minute < before))
 
     def clear(self) -> None:
-        """Forget all samples, and the series of callers; of counters it stays known how far they were read."""
+        """Forget all samples, and callers' series; how far counters were read stays known."""
         self._connection.execute(metric_samples.delete())
         of_callers = ~metric_series.c.namespace.startswith("AWS/")
         self._connection.execute(metric_series.delete().where(of_callers))
