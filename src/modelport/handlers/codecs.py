@@ -18,11 +18,11 @@ NPZ = "application/x-npz"
 
 
 class UnsupportedFormat(Exception):
-    """A media type that nobody reads or writes here.
+    """A body that cannot be read, or a media type that nobody reads or writes here.
 
     Args:
         message: What was found and what was expected.
-        status: 415 for a body, 406 for a reply.
+        status: 400 for a body that is not what it says, 415 for its media type, 406 for the reply's.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -30,9 +30,13 @@ class UnsupportedFormat(Exception):
         self.status = status
 
 
-def default_accept() -> str:
-    """Return what a reply is written in where the request does not say."""
-    return os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", JSON)
+def default_accept(usual: str) -> str:
+    """Return what a reply is written in where the request does not say.
+
+    Args:
+        usual: What the framework's container writes.
+    """
+    return os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", usual)
 
 
 def decode(body: Any, content_type: str) -> Any:
@@ -43,9 +47,15 @@ def decode(body: Any, content_type: str) -> Any:
         content_type: Its media type.
 
     Raises:
-        UnsupportedFormat: Nobody reads it here.
-        ValueError: It is not what it says.
+        UnsupportedFormat: Nobody reads it here, or it is not what it says.
     """
+    try:
+        return _decode(body, content_type)
+    except (ValueError, EOFError, KeyError, IndexError, OSError) as error:
+        raise UnsupportedFormat(f"the body is not {content_type}: {error}", 400) from error
+
+
+def _decode(body: Any, content_type: str) -> Any:
     import numpy as np
 
     kind = _media(content_type)

@@ -98,6 +98,7 @@ class Handler:
         self._predict = getattr(module, "predict_fn", family.predict_fn)
         self._output = getattr(module, "output_fn", family.output_fn)
         self._parameters = getattr(module, "execution_parameters_fn", None)
+        self._accept = family.accept
         self._model = model
         self._model_dir = model_dir
 
@@ -127,7 +128,7 @@ class Handler:
         content_type = request.headers.get("content-type", JSON)
         accept = request.headers.get("accept", "")
         if accept in ("", "*/*"):
-            accept = default_accept()
+            accept = default_accept(self._accept)
         body: Any = request.body
         if content_type.partition(";")[0].strip().lower() in TEXTS:
             body = _text(request.body, content_type)

@@ -20,6 +20,7 @@ class Family:
     """Defaults of a framework."""
 
     needs_script = True
+    accept = codecs.JSON
 
     def model_fn(self, model_dir: str) -> Any:
         """Return the model of a folder; where a framework has no way of its own the script must have one.
@@ -57,6 +58,7 @@ class XGBoost(Family):
     """Bodies become a DMatrix. Without a script the archive's one model file is served by itself."""
 
     needs_script = False
+    accept = codecs.CSV
 
     def model_fn(self, model_dir: str) -> Any:
         """Return the booster in the only file of the archive, which `Booster.save_model` wrote."""

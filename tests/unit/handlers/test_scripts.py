@@ -154,9 +154,12 @@ def test_one_row_alone_is_a_matrix_and_an_empty_cell_is_missing(script):
     [
         ({"content_type": "image/png"}, 415, "image/png"),
         ({"accept": "image/png"}, 406, "image/png"),
+        ({"body": b"{"}, 400, "not application/json"),
+        ({"body": b"no npy", "content_type": "application/x-npy"}, 400, "not application/x-npy"),
+        ({"body": b"", "content_type": "application/x-npz"}, 400, "not application/x-npz"),
     ],
 )
-def test_formats_nobody_knows_have_their_status(script, headers, status, told):
+def test_what_cannot_be_read_or_written_has_its_status(script, headers, status, told):
     reply = script(LOADS + "def predict_fn(d, m):\n    return d\n")(**headers)
     assert (reply.status, told in reply.body.decode()) == (status, True)
 
@@ -212,6 +215,16 @@ import pathlib
 def model_warmup_fn(model_dir, model):
     pathlib.Path(model_dir, "warm").write_text(str(model))
 """
+
+
+def test_the_usual_format_of_a_reply_is_the_frameworks(script):
+    text = LOADS + "def input_fn(b, c):\n    return b\ndef output_fn(p, a):\n    return a\n"
+    text += "def predict_fn(d, m):\n    return d\n"
+    assert [script(text, family)().body for family in ("sklearn", "xgboost", "")] == [
+        b"application/json",
+        b"text/csv",
+        b"application/json",
+    ]
 
 
 def test_warm_up_gets_the_model(script, tmp_path):
