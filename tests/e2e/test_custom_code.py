@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter
 
@@ -203,6 +204,9 @@ def test_code_that_cannot_run_fails_with_its_reason(serve, sagemaker, platform, 
     found = serve(archive, image)
     assert found["EndpointStatus"] == "Failed"
     assert told in found["FailureReason"]
+    if image == SKLEARN:
+        log = _modelport(platform, "logs", archive)
+        assert (log.returncode, "inference.py" in log.stdout) == (0, True)
     sagemaker.delete_endpoint(EndpointName=archive)
 
 
@@ -288,6 +292,12 @@ def test_all_goes_down_with_the_platform(tmp_path, archives, platform):
         running.up()
         runtime = aws.client("sagemaker-runtime", running.inference_url)
         wait_for(lambda: _says(runtime, "one") == b"one", 30.0, what="the replica after a restart")
+
+
+def _modelport(platform, *words):
+    environment = {**os.environ, "MODELPORT_URL": platform.control_url}
+    command = [sys.executable, "-m", "modelport.cli", *words]
+    return subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
 
 
 def _says(runtime, endpoint):

@@ -26,6 +26,7 @@ from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
+from modelport.control.services.replica_logs import ReplicaLogs
 from modelport.control.services.reset import Reset
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
@@ -83,6 +84,7 @@ class Doors:
             alarms=Alarms(self.records),
             tags=Tags(self.records),
             reset=Reset(self.records, wake),
+            replica_logs=ReplicaLogs(self.records, layout.logs),
             events=Events(self.records),
             status=Status(
                 self.records, layout, workers=list, workers_expected=1, routes=lambda: RouteTable(0)

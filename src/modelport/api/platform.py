@@ -17,6 +17,7 @@ from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
+from modelport.control.services.replica_logs import ReplicaLogs
 from modelport.control.services.reset import Reset
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
@@ -39,6 +40,7 @@ class Platform:
         alarms: Alarms over them.
         tags: Tags of all resources.
         reset: Forgets everything.
+        replica_logs: What replicas of custom code printed.
         events: History.
         status: The platform as it is now.
         artifacts: Bytes by digest.
@@ -57,6 +59,7 @@ class Platform:
     alarms: Alarms
     tags: Tags
     reset: Reset
+    replica_logs: ReplicaLogs
     events: Events
     status: Status
     artifacts: LocalArtifacts

@@ -78,6 +78,7 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         alarms=services.alarms,
         tags=services.tags,
         reset=services.reset,
+        replica_logs=services.replica_logs,
         events=services.events,
         status=services.status,
         artifacts=artifacts,

@@ -21,7 +21,7 @@ from modelport.cli.parameters import (
     timeout_option,
     version_argument,
 )
-from modelport.domain.errors import Conflict
+from modelport.domain.errors import Conflict, NotFound
 from modelport.sdk.client import Client
 from modelport.sdk.jobs import Job
 from modelport.wire.jobs import Progress
@@ -164,14 +164,21 @@ def jobs(name: str | None, output: Output) -> None:
 
 
 @click.command(cls=Command)
-@job_argument
-def logs(job: str) -> None:
-    """Print the end of a job's log.
+@click.argument("name", cls=Argument, help="The job's name, or that of an endpoint with custom code.")
+def logs(name: str) -> None:
+    """Print the end of a job's log, or of the logs of an endpoint's replicas of custom code.
 
     Example: modelport logs flights-3-20130801-120000-ab12
     """
     with Client() as client:
-        click.echo(client.job(job).log(), nl=False)
+        try:
+            told = client.job(name).log()
+        except NotFound as missing:
+            try:
+                told = client.endpoint(name).log()
+            except NotFound:
+                raise missing from None
+    click.echo(told, nl=False)
 
 
 @click.command(cls=Command)

@@ -30,6 +30,7 @@ from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
+from modelport.control.services.replica_logs import ReplicaLogs
 from modelport.control.services.reset import Reset
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
@@ -59,6 +60,7 @@ class Services:
     alarms: Alarms
     tags: Tags
     reset: Reset
+    replica_logs: ReplicaLogs
     events: Events
     status: Status
 
@@ -143,6 +145,7 @@ class ControlPlane:
             alarms=Alarms(self.records),
             tags=Tags(self.records),
             reset=Reset(self.records, wake.set),
+            replica_logs=ReplicaLogs(self.records, layout.logs),
             events=Events(self.records),
             status=Status(
                 self.records,

@@ -56,6 +56,10 @@ class Endpoint(Described):
         self.document = self.client.control.ask("GET", self._path, params={"wait_s": wait_s or None})
         return self
 
+    def log(self) -> str:
+        """Return the ends of the logs of its replicas of custom code; nothing where it has none."""
+        return self.client.control.send("GET", f"{self._path}/log").text
+
     def config(self) -> dict[str, Any]:
         """Return the config it serves, or is about to: variants, shadows, capture."""
         name = self.status_document.get("endpoint_config_name") or self.spec["endpoint_config_name"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 
 from modelport.access.principals import Principal
 from modelport.access.scopes import Scope
@@ -201,6 +201,12 @@ def promote(
 def rollback(platform: Here, caller: Writer, name: str) -> Response:
     """Wish for the config and weights served before."""
     return answer(platform.endpoints.rollback(name, principal=caller.name), status=202)
+
+
+@router.get("/endpoints/{name}/log", **serves(str))
+def read_log(platform: Here, _: Reader, name: str) -> Response:
+    """Return the ends of the logs of an endpoint's replicas of custom code."""
+    return PlainTextResponse(platform.replica_logs.of(name))
 
 
 @router.post("/endpoints/{name}/labels", **serves(Accepted))
