@@ -405,9 +405,7 @@ class House:
             self.records,
             self.artifacts,
             self.files,
-            unpacked=self.layout.unpacked,
-            replicas=self.layout.replicas_file,
-            labels=self.layout.labels,
+            self.layout,
             label_age_days=30.0,
             clock=self.clock,
         )

@@ -286,10 +286,7 @@ from modelport.stores.records.records import Records, sqlite_url
 layout, clock = HomeLayout(Path(sys.argv[1])), SystemClock()
 records = Records(sqlite_url(layout.database), clock)
 artifacts, routes = LocalArtifacts(layout.artifacts), RouteFiles(layout.routes)
-Retention(
-    records, artifacts, routes, unpacked=layout.unpacked, replicas=layout.replicas_file, labels=layout.labels,
-    label_age_days=1.0, clock=clock,
-).sweep()
+Retention(records, artifacts, routes, layout, label_age_days=1.0, clock=clock).sweep()
 """
 
 

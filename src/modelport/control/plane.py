@@ -126,9 +126,7 @@ class ControlPlane:
             self.records,
             artifacts,
             files,
-            unpacked=layout.unpacked,
-            replicas=layout.replicas_file,
-            labels=layout.labels,
+            layout,
             label_age_days=settings.capture_max_age_days,
             clock=clock,
         )

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -24,13 +23,15 @@ from modelport.domain.errors import ModelportError
 from modelport.domain.registry import Code
 from modelport.domain.resource import Kind, Resource
 from modelport.durable import crash_point
+from modelport.settings import HomeLayout
 from modelport.stores.records.objects import ObjectIndex
 from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
 from modelport.wire.manifest import decode_manifest
-from modelport.wire.replicas import EMPTY, read_replicas
+from modelport.wire.replicas import EMPTY, PREFIX, read_replicas
 
 GRACE = timedelta(hours=24)
+LOGS_KEPT = timedelta(days=14)
 PERIOD_S = 600.0
 FIRST_S = 30.0  # a start has better things to do
 
@@ -68,9 +69,7 @@ class Retention:
         records: Know what is needed.
         artifacts: What is swept of files.
         files: Route tables; the active one needs its models.
-        unpacked: Folder of archives that custom code needs as files.
-        replicas: The list of replicas that should run; they need those files.
-        labels: Folder of labels.
+        layout: Where unpacked archives, the list of replicas, logs and labels lie.
         label_age_days: Days labels are kept: as long as the captures they belong to.
         clock: Time.
     """
@@ -80,19 +79,15 @@ class Retention:
         records: Records,
         artifacts: Artifacts,
         files: RouteFiles,
+        layout: HomeLayout,
         *,
-        unpacked: Path,
-        replicas: Path,
-        labels: Path,
         label_age_days: float,
         clock: Clock,
     ) -> None:
         self._records = records
         self._artifacts = artifacts
         self._files = files
-        self._unpacked = unpacked
-        self._replicas = replicas
-        self._labels = labels
+        self._layout = layout
         self._label_age = timedelta(days=label_age_days)
         self._clock = clock
         self._due = clock.monotonic() + FIRST_S
@@ -115,6 +110,7 @@ class Retention:
             self._sweep_unpacked(tx, before)
         self._artifacts.clear_incoming(before)
         self._sweep_labels()
+        self._sweep_logs()
         if swept:
             _log.info("retention.swept", artifacts=swept)
 
@@ -143,9 +139,9 @@ class Retention:
         for model in tx.all(Kind.MODEL):
             code: Code | None = model.modelport.code
             needed |= set() if code is None else {code.archive, code.source}
-        for spec in read_replicas(self._replicas):
+        for spec in read_replicas(self._layout.replicas_file):
             needed |= {spec.archive, spec.source}
-        for folder in self._unpacked.glob("*"):
+        for folder in self._layout.unpacked.glob("*"):
             if folder.name not in needed and folder.stat().st_mtime < before.timestamp():
                 shutil.rmtree(folder, ignore_errors=True)
                 crash_point("retention.unpacked_deleted")
@@ -170,10 +166,18 @@ class Retention:
             if config.name not in used and _is_ours(config) and config.created_at < before:
                 tx.remove(Kind.ENDPOINT_CONFIG, config.name)
 
+    def _sweep_logs(self) -> None:
+        """Remove logs of replicas that are not wanted any more and have said nothing for long."""
+        wanted = {f"{PREFIX}{spec.name}.log" for spec in read_replicas(self._layout.replicas_file)}
+        oldest = (self._clock.now() - LOGS_KEPT).timestamp()
+        for log in self._layout.logs.glob(f"{PREFIX}*.log*"):
+            if log.name.removesuffix(".1") not in wanted and log.stat().st_mtime < oldest:
+                log.unlink(missing_ok=True)
+
     def _sweep_labels(self) -> None:
         """Remove the hours of labels that are older than the captures they belong to."""
         oldest = (self._clock.now() - self._label_age).strftime("%Y/%m/%d/%H")
-        for hour in self._labels.glob("*/*/*/*/*"):
+        for hour in self._layout.labels.glob("*/*/*/*/*"):
             if hour.is_dir() and "/".join(hour.parts[-4:]) < oldest:
                 shutil.rmtree(hour, ignore_errors=True)
                 for empty in hour.parents[:3]:  # its day, month and year, where nothing is left in them

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from fakes.house import ME, House
-from modelport.control.retention import GRACE
+from modelport.control.retention import GRACE, LOGS_KEPT
 from modelport.domain.names import parse_version
 from modelport.domain.resource import Kind
+from modelport.wire.replicas import ReplicaSpec, encode_replicas
 
 LONG = GRACE.total_seconds() + 60
 
@@ -109,3 +110,23 @@ def test_it_sweeps_when_it_is_due(house: House) -> None:
     period = house.retention.step()
     house.clock.turn(period / 2)
     assert house.retention.step() == pytest.approx(period / 2)
+
+
+def test_files_and_logs_of_code_that_nobody_needs_go_after_a_while(house: House) -> None:
+    unpacked, logs = house.layout.unpacked, house.layout.logs
+    kept, waste = "a" * 64, "b" * 64
+    for folder in (unpacked / kept, unpacked / waste, unpacked / ".fresh-x", logs):
+        folder.mkdir(parents=True)
+    for name in ("air-0123456789abcdef-0", "gone-0123456789abcdef-0"):
+        (logs / f"replica-{name}.log").write_text("x")
+    spec = ReplicaSpec("air-0123456789abcdef-0", "air", "a", "m", "image", archive=kept)
+    house.layout.replicas_file.parent.mkdir(exist_ok=True)
+    house.layout.replicas_file.write_bytes(encode_replicas([spec]))
+    now = house.clock.now().timestamp()
+    for path in (*unpacked.iterdir(), *logs.iterdir()):
+        os.utime(path, (now, now))
+    sweep(house, 60)
+    assert len(list(unpacked.iterdir())) == 3
+    sweep(house, LOGS_KEPT.total_seconds() + LONG)
+    assert [folder.name for folder in unpacked.iterdir()] == [kept]
+    assert [log.name for log in logs.iterdir()] == ["replica-air-0123456789abcdef-0.log"]
