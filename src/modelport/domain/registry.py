@@ -73,6 +73,7 @@ class PackageSpec:
         customer_metadata_properties: Free map; its keys are never re-cased.
         container: The archive an AWS client registered; None: the version is a bundle, see `PackageNotes`.
         tags: AWS tags.
+        client_token: Names one request: the same sent again gives the same answer. None: it was not given.
         request: As an AWS client wrote it, see `domain.resource`.
     """
 
@@ -82,6 +83,7 @@ class PackageSpec:
     customer_metadata_properties: dict[str, str] = field(default_factory=dict)
     container: ContainerDefinition | None = None
     tags: tuple[Tag, ...] = ()
+    client_token: str | None = None
     request: dict[str, Any] = field(default_factory=dict)
 
 

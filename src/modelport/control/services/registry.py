@@ -149,11 +149,18 @@ class Registry:
             spec: The wish; its group must exist.
             principal: Who asks.
 
+        Returns:
+            The new version; the one that the same wish made before, where its client token says so.
+
         Raises:
             NotFound: There is no such group.
+            Conflict: The client token named another wish.
         """
         with self._records.transaction(principal=principal) as tx:
             owner: ModelPackageGroup = tx.get(Kind.MODEL_PACKAGE_GROUP, spec.model_package_group_name)
+            known = _find_by_token(tx, spec)
+            if known is not None:
+                return known
             told = spec.container.model_data_url if spec.container is not None else None
             return _add_version(tx, owner, spec, PackageNotes(digest=""), told or "no archive")
 
@@ -391,6 +398,19 @@ def _add_version(
     tx.create(package)
     tx.event("register", Kind.MODEL_PACKAGE, package.name, f"{approval.value}, {told}")
     return package
+
+
+def _find_by_token(tx: Transaction, spec: PackageSpec) -> ModelPackage | None:
+    if spec.client_token is None:
+        return None
+    packages: list[ModelPackage] = tx.all(Kind.MODEL_PACKAGE, parent=spec.model_package_group_name)
+    known = next((one for one in packages if one.spec.client_token == spec.client_token), None)
+    if known is not None and known.spec.request != spec.request:
+        raise Conflict(
+            f"the client token {spec.client_token!r} named another request, which made {known.name}",
+            hint="give each request a token of its own",
+        )
+    return known
 
 
 def _create_group(tx: Transaction, spec: GroupSpec) -> ModelPackageGroup:

@@ -169,6 +169,20 @@ def test_what_is_not_offered_is_refused_by_name(sagemaker):
     assert "AsyncInferenceConfig" in message
 
 
+def test_a_client_token_names_one_request(sagemaker):
+    sagemaker.create_model_package_group(ModelPackageGroupName="g")
+    wish = {"ModelPackageGroupName": "g", "ClientToken": "once", "ModelPackageDescription": "a"}
+    first = sagemaker.create_model_package(**wish)["ModelPackageArn"]
+    sagemaker.update_model_package(ModelPackageArn=first, ModelApprovalStatus="Approved")
+    assert sagemaker.create_model_package(**wish)["ModelPackageArn"] == first
+    code, message = refused(sagemaker.create_model_package, **wish | {"ModelPackageDescription": "b"})
+    assert (code, "named another request" in message) == ("ConflictException", True)
+    second = sagemaker.create_model_package(**wish | {"ClientToken": "twice"})["ModelPackageArn"]
+    assert second.endswith("/2")
+    found = sagemaker.describe_model_package(ModelPackageName=first)
+    assert found["ModelApprovalStatus"] == "Approved"
+
+
 def canary(percent=10, wait=60, alarms=()):
     size = {"Type": "CAPACITY_PERCENT", "Value": percent}
     routing = {"Type": "CANARY", "CanarySize": size, "WaitIntervalInSeconds": wait}

@@ -97,7 +97,10 @@ def create(call: Call) -> dict[str, Any]:
     spec = from_request(PackageSpec, defaults | request | {"ModelPackageGroupName": group})
     spec = replace(spec, container=_container(request), request=request)
     with finding(GROUP, arn_of(call, Kind.MODEL_PACKAGE_GROUP, group)):
-        package = call.platform.registry.register_archive(spec, principal=call.principal.name)
+        try:
+            package = call.platform.registry.register_archive(spec, principal=call.principal.name)
+        except Conflict as error:
+            raise AwsError("ConflictException", error.message) from error
     return {"ModelPackageArn": arn_of(call, Kind.MODEL_PACKAGE, package.name)}
 
 
