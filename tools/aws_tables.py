@@ -29,7 +29,7 @@ OFFERED = {
         *("CreateModelPackageGroup", "DescribeModelPackageGroup", "ListModelPackageGroups"),
         *("DeleteModelPackageGroup", "CreateModelPackage", "DescribeModelPackage", "ListModelPackages"),
         *("UpdateModelPackage", "DeleteModelPackage", "BatchDescribeModelPackage"),
-        *("AddTags", "ListTags", "DeleteTags"),
+        *("AddTags", "ListTags", "DeleteTags", "Search"),
     ),
     "monitoring": (
         *("PutMetricData", "GetMetricStatistics", "GetMetricData", "ListMetrics"),
@@ -37,6 +37,12 @@ OFFERED = {
     ),
 }
 """Per service, as credential scopes name it: the operations that a table describes."""
+
+KEPT_MEMBERS = {
+    "SearchRecord": ("Endpoint", "Model", "ModelPackage", "ModelPackageGroup"),
+    "ModelDashboardModel": ("Model", "Endpoints"),
+}
+"""Structures of which we give some members only, and those: the others reach half of all shapes."""
 
 MODELS = {"monitoring": "cloudwatch"}
 """Services that botocore calls otherwise."""
@@ -98,7 +104,7 @@ def make_table(service: str) -> dict[str, Any]:
     while pending:
         name = pending.pop()
         if name not in shapes:
-            shapes[name], reached = _shape(model["shapes"][name])
+            shapes[name], reached = _shape(model["shapes"][name], KEPT_MEMBERS.get(name))
             pending.extend(reached)
     return {
         "botocore": botocore.__version__,
@@ -135,7 +141,7 @@ def _operation(operation: dict[str, Any]) -> dict[str, str]:
     return {part: operation[part]["shape"] for part in ("input", "output") if part in operation}
 
 
-def _shape(shape: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _shape(shape: dict[str, Any], only: tuple[str, ...] | None = None) -> tuple[dict[str, Any], list[str]]:
     found: dict[str, Any] = {key: shape[key] for key in KEPT if key in shape}
     reached = []
     for key in ("member", "key", "value"):
@@ -143,7 +149,9 @@ def _shape(shape: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
             found[key] = found[key]["shape"]
             reached.append(found[key])
     if "members" in shape:
-        found["members"] = {name: member["shape"] for name, member in shape["members"].items()}
+        found["members"] = {
+            name: member["shape"] for name, member in shape["members"].items() if only is None or name in only
+        }
         reached += found["members"].values()
     if "pattern" in found:
         found["pattern"] = translate(found["pattern"])

@@ -38,7 +38,11 @@ def create(call: Call) -> dict[str, Any]:
 
 def describe(call: Call) -> dict[str, Any]:
     """Describe an endpoint."""
-    endpoint = _find(call)
+    return describe_found(call, _find(call))
+
+
+def describe_found(call: Call, endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint as SageMaker describes it."""
     status = endpoint.status
     serving = status.endpoint_config_name or endpoint.spec.endpoint_config_name
     return {

@@ -32,6 +32,12 @@ def describe(call: Call) -> dict[str, Any]:
     arn = arn_of(call, Kind.MODEL, name)
     with finding("model", arn):
         model = call.platform.endpoints.model(name)
+    return describe_found(call, model)
+
+
+def describe_found(call: Call, model: Model) -> dict[str, Any]:
+    """Return a Model as SageMaker describes it."""
+    arn = arn_of(call, Kind.MODEL, model.name)
     return _request_of(call, model) | {"ModelArn": arn, "CreationTime": model.created_at}
 
 

@@ -132,7 +132,7 @@ def describe_found(call: Call, package: ModelPackage) -> dict[str, Any]:
 def list_packages(call: Call) -> dict[str, Any]:
     """List the versions of a group, or of all groups where versioned packages are asked for."""
     wanted = call.parameters.get("ModelApprovalStatus")
-    found = [package for group in _groups_listed(call) for package in _versions_of(call, group)]
+    found = [package for group in _groups_listed(call) for package in versions_of(call, group)]
     page = list_page(
         call.parameters,
         [item for item in found if wanted in (None, item.status.model_approval_status.value)],
@@ -205,7 +205,8 @@ def _groups_listed(call: Call) -> list[ModelPackageGroup]:
     return every(lambda after, limit: groups(after=after, limit=limit))
 
 
-def _versions_of(call: Call, group: ModelPackageGroup) -> list[ModelPackage]:
+def versions_of(call: Call, group: ModelPackageGroup) -> list[ModelPackage]:
+    """Return all versions of a group."""
     versions = call.platform.registry.versions
     return every(lambda after, limit: versions(group.name, after=after, limit=limit))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelport.access.scopes import Scope
 from modelport.api.aws.calls import Service
-from modelport.api.aws.sagemaker import endpoint_configs, endpoints, models, packages, tags
+from modelport.api.aws.sagemaker import endpoint_configs, endpoints, models, packages, search, tags
 
 _READ, _WRITE = Scope.ENDPOINTS_READ, Scope.ENDPOINTS_WRITE
 
@@ -38,5 +38,6 @@ SAGEMAKER = Service(
         "AddTags": (_WRITE, tags.add),
         "ListTags": (_READ, tags.list_tags),
         "DeleteTags": (_WRITE, tags.delete),
+        "Search": (Scope.PUBLIC, search.search),  # which scope it needs depends on what is searched
     },
 )
