@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import httpx
+
 from fakes.platform import START_TIMEOUT_S, Platform, wait_for
 from modelport.bootstrap.home import make_folders, save_settings
 from modelport.bootstrap.supervisor import Held, process_table
@@ -24,6 +26,7 @@ from modelport.supervisor.lock import HomeLock
 from modelport.wire.feed import active_file, encode_routes, route_file
 
 OLD_REVISIONS = 30
+ANSWER_S = 5.0
 CRASHED = "killed by SIGKILL"
 CONTROL = "control"
 WORKER = "inference-0"
@@ -38,6 +41,8 @@ class Stage(Platform):
 
     def __init__(self, home: Path) -> None:
         super().__init__(home, workers=1)
+        # Of a control process that has died the port still takes connections: they are not waited for long.
+        self._http = httpx.Client(timeout=ANSWER_S, trust_env=False)
         settings = Settings(home=home, port=0, inference_port=0, workers=1, drain_timeout_s=2.0)
         make_folders(settings.layout)
         save_settings(settings)
