@@ -24,6 +24,7 @@ from modelport.bootstrap.home import make_folders, save_settings, write_json
 from modelport.bootstrap.inference_grpc import check_installed
 from modelport.bootstrap.takeover import Takeover, command_line, make_succession, read_takeover
 from modelport.domain.clock import Clock, SystemClock
+from modelport.engines.replicas import check_wanted
 from modelport.runtime.compiled.code_file import missing_kernels
 from modelport.settings import HomeLayout, Settings, read_settings
 from modelport.supervisor.inboxes import Inboxes
@@ -75,6 +76,7 @@ def run(
     signal.pthread_sigmask(signal.SIG_BLOCK, (UPGRADE_SIGNAL, GUESTS_SIGNAL))
     settings = read_settings(flags)
     check_bind(settings.host, tokens_configured=bool(settings.token_file))
+    check_wanted(settings.replica_isolation)
     check_files(tokens_configured=bool(settings.token_file), keys_configured=bool(settings.key_file))
     if settings.grpc_port >= 0:
         check_installed()

@@ -85,6 +85,20 @@ def plan_launch(
     return Launch((*before, environment.python, "-I", str(HOST)), told)
 
 
+def check_wanted(wanted: str) -> None:
+    """Let the setting of an isolation pass.
+
+    Args:
+        wanted: `best`, or the name of an isolation.
+
+    Raises:
+        InvalidInput: It is neither.
+    """
+    known = ("best", *Isolation)
+    if wanted not in known:
+        raise InvalidInput(f"replica_isolation is {wanted[:80]!r}, expected one of {', '.join(known)}")
+
+
 def check_isolation(isolation: Isolation, wanted: str) -> None:
     """Let custom code run only where it is kept in as it should be.
 

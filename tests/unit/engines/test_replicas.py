@@ -14,7 +14,7 @@ import pytest
 from modelport.domain.errors import InvalidInput, Refused
 from modelport.engines.images import Environment
 from modelport.engines.isolation import Isolation, find_isolation
-from modelport.engines.replicas import HOST, MODEL, SOURCE, check_isolation, plan_launch
+from modelport.engines.replicas import HOST, MODEL, SOURCE, check_isolation, check_wanted, plan_launch
 from modelport.wire import sockets
 
 BEST = list(Isolation).index(find_isolation())
@@ -132,3 +132,7 @@ def test_code_runs_in_what_is_wanted_or_not_at_all():
     check_isolation(Isolation.BUBBLEWRAP, "bubblewrap")
     with pytest.raises(Refused, match="bubblewrap"):
         check_isolation(Isolation.NAMESPACES, "bubblewrap")
+    for wanted in ("best", *Isolation):
+        check_wanted(wanted)
+    with pytest.raises(InvalidInput, match="best, bubblewrap"):
+        check_wanted("docker")
