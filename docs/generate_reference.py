@@ -192,7 +192,7 @@ def aws_page() -> str:
     lines += [
         "",
         "Members that AWS gives a meaning and modelport does not yet are refused by name where ignoring them",
-        "would change what an endpoint does (`AsyncInferenceConfig`, `ExplainerConfig`, `DeploymentConfig`,",
+        "would change what an endpoint does (`ExplainerConfig`, `DeploymentConfig`,",
         "several `Containers`); all others are kept and described.",
         "",
         "## CloudWatch",
@@ -207,7 +207,8 @@ def aws_page() -> str:
         "## SageMaker Runtime",
         "",
         "`InvokeEndpoint`, on this port and, at the data plane's full speed, on the inference port:",
-        "[inference requests](inference.md).",
+        "[inference requests](inference.md). `InvokeEndpointWithResponseStream`, likewise. `InvokeEndpointAsync`, on this",
+        "port: [answers into a bucket](../how-to/aws-programs.md#answers-into-a-bucket).",
         "",
         "## S3",
         "",

@@ -101,6 +101,9 @@ class Settings:
     pending_requests_max: int = _setting(
         1024, "Requests of one endpoint waiting in one worker; further ones get 503."
     )
+    async_requests_max: int = _setting(
+        10_000, "Asynchronous requests of one endpoint that wait for their turn; further ones get 503."
+    )
     replica_requests_max: int = _setting(
         64, "Requests that one worker has open at one replica; further ones wait for room."
     )

@@ -21,6 +21,7 @@ from modelport.api.platform import Platform
 from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
+from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
@@ -69,6 +70,7 @@ class Doors:
         self.records = Records(sqlite_url(layout.database), clock)
         self.artifacts = LocalArtifacts(layout.artifacts)
         self.not_ready: str | None = None
+        self.routes = RouteTable(0)
 
         def wake() -> None:
             pass
@@ -85,10 +87,15 @@ class Doors:
             tags=Tags(self.records),
             reset=Reset(self.records, wake),
             replica_logs=ReplicaLogs(self.records, layout.logs),
-            events=Events(self.records),
-            status=Status(
-                self.records, layout, workers=list, workers_expected=1, routes=lambda: RouteTable(0)
+            invocations=Invocations(
+                self.records,
+                self.artifacts,
+                lambda: self.routes,
+                pending_max=self.settings.async_requests_max,
+                wake=wake,
             ),
+            events=Events(self.records),
+            status=Status(self.records, layout, workers=list, workers_expected=1, routes=lambda: self.routes),
             artifacts=self.artifacts,
             callers=Callers(clock),
             not_ready=lambda: self.not_ready,

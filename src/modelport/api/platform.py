@@ -12,6 +12,7 @@ from modelport.access.principals import Callers
 from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
+from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
@@ -41,6 +42,7 @@ class Platform:
         tags: Tags of all resources.
         reset: Forgets everything.
         replica_logs: What replicas of custom code printed.
+        invocations: Takes asynchronous requests in.
         events: History.
         status: The platform as it is now.
         artifacts: Bytes by digest.
@@ -60,6 +62,7 @@ class Platform:
     tags: Tags
     reset: Reset
     replica_logs: ReplicaLogs
+    invocations: Invocations
     events: Events
     status: Status
     artifacts: LocalArtifacts

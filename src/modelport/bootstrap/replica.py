@@ -62,7 +62,7 @@ def run(home: Path, name: str) -> NoReturn:
         "socket_fd": listener.fileno(),
         "ready_fd": int(os.environ[READY_VARIABLE]) if READY_VARIABLE in os.environ else None,
         "start_timeout_s": spec.start_timeout_s,
-        "invocation_timeout_s": settings.request_timeout_s,
+        "invocation_timeout_s": spec.invocation_timeout_s or settings.request_timeout_s,
     }
     _limit()
     _become(launch.command, told, listener)

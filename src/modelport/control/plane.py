@@ -10,6 +10,7 @@ from typing import Protocol
 from modelport.control import retention
 from modelport.control.alarm_watch import AlarmWatch
 from modelport.control.archives import Archives
+from modelport.control.async_runner import AsyncRunner
 from modelport.control.canary import Canaries
 from modelport.control.endpoint_reconciler import EndpointReconciler
 from modelport.control.engine import Engine
@@ -25,6 +26,7 @@ from modelport.control.services import objects, registry
 from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
+from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
@@ -35,6 +37,7 @@ from modelport.control.services.reset import Reset
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
 from modelport.control.tallies import tally
+from modelport.control.worker_client import WorkerClient
 from modelport.domain.clock import Clock
 from modelport.settings import Settings
 from modelport.stores.records.records import Records, sqlite_url
@@ -61,6 +64,7 @@ class Services:
     tags: Tags
     reset: Reset
     replica_logs: ReplicaLogs
+    invocations: Invocations
     events: Events
     status: Status
 
@@ -132,7 +136,20 @@ class ControlPlane:
         )
         sampler = Sampler(self.records, layout.metrics, read_totals, clock)
         alarms = AlarmWatch(self.records, clock)
-        self.loop = Loop((self._endpoints, jobs, sweeper, sampler, alarms), clock=clock, wake=wake)
+        self._worker_client = WorkerClient(layout.inference_socket)
+        self._async_runner = AsyncRunner(
+            self.records,
+            store,
+            artifacts.path,
+            self._worker_client,
+            lambda: self._endpoints.active,
+            clock=clock,
+            body_bytes_max=settings.body_bytes_max,
+            wake=wake.set,
+        )
+        self.loop = Loop(
+            (self._endpoints, self._async_runner, jobs, sweeper, sampler, alarms), clock=clock, wake=wake
+        )
         self.services = Services(
             registry=Registry(self.records, artifacts),
             endpoints=Endpoints(self.records, wake.set),
@@ -144,6 +161,13 @@ class ControlPlane:
             tags=Tags(self.records),
             reset=Reset(self.records, wake.set),
             replica_logs=ReplicaLogs(self.records, layout.logs),
+            invocations=Invocations(
+                self.records,
+                artifacts,
+                lambda: self._endpoints.active,
+                pending_max=settings.async_requests_max,
+                wake=wake.set,
+            ),
             events=Events(self.records),
             status=Status(
                 self.records,
@@ -171,5 +195,7 @@ class ControlPlane:
     def close(self) -> None:
         """Stop. Workers go on serving, jobs go on working."""
         self.loop.close()
+        self._async_runner.close()
+        self._worker_client.close()
         self._feed.close()
         self.records.close()

@@ -116,6 +116,7 @@ class Replicas:
             source=code.source,
             environment=dict(container.environment),
             start_timeout_s=run.start_timeout_s or self._start_timeout_s,
+            invocation_timeout_s=run.invocation_timeout_s,
         )
 
     def _judge(self, name: str, line: Mapping[str, Any]) -> Trial:

@@ -15,9 +15,13 @@ from modelport.dataplane.heads import RequestHead, want
 from modelport.dataplane.pages import Page
 from modelport.dataplane.protocols import Ask, Dialect
 from modelport.dataplane.replies import plain_error, refuse_plainly, status_in, without_body
-from modelport.domain.errors import ModelportError
+from modelport.domain.errors import InvalidInput, ModelportError
 
 DECISIONS_MAX = 1024
+ELSEWHERE = InvalidInput(
+    "the inference port takes no asynchronous requests",
+    hint="send them to the control port, where their answers are kept too",
+)
 
 
 class Door:
@@ -94,16 +98,22 @@ class Door:
                 return _refusal(head, dialect.refuse(error))
             if ask is None:
                 continue
-            if head.method != "POST":
-                return _refusal(head, _wrong_method(head.method, "POST"))
-            return Decision(
-                self._invoke,
-                Scope.ENDPOINTS_INVOKE,
-                dialect.refuse,
-                refuse_form=dialect.refuse_form,
-                ask=ask,
-            )
+            return self._decide_ask(dialect, ask, head, local=allowed_hosts is None)
         return _refusal(head, plain_error(404, "nothing is at this path"))
+
+    def _decide_ask(self, dialect: Dialect, ask: Ask, head: RequestHead, *, local: bool) -> Decision:
+        if dialect.asynchronous and not local:
+            return _refusal(head, dialect.refuse(ELSEWHERE))
+        if head.method != "POST":
+            return _refusal(head, _wrong_method(head.method, "POST"))
+        return Decision(
+            self._invoke,
+            # Control has asked who the caller is, and nobody else reaches its socket.
+            Scope.PUBLIC if dialect.asynchronous else Scope.ENDPOINTS_INVOKE,
+            dialect.refuse,
+            refuse_form=dialect.refuse_form,
+            ask=ask,
+        )
 
     def _page_of_a_protocol(self, path: str) -> Page | None:
         pages = (dialect.page(path) for dialect in self._dialects)

@@ -23,7 +23,7 @@ from modelport.dataplane.protocols.invocations import refuse_failed
 from modelport.dataplane.replies import status_in, status_of
 from modelport.dataplane.tables import Lane, ServedEndpoint, ServedVariant, Tables
 from modelport.domain.clock import Clock
-from modelport.domain.errors import ModelportError, Unavailable
+from modelport.domain.errors import InvalidInput, ModelportError, Unavailable
 from modelport.runtime.codecs import Lengthy, MixedReply
 from modelport.settings import Settings
 
@@ -91,7 +91,9 @@ class Invoker:
             capture = endpoint.capture
             exchange.sampled = capture is not None and random() * 100.0 < capture.percentage  # noqa: S311 - sampling
             exchange.deadline = exchange.began + (
-                self._timeout_s if ask.timeout_s is None else min(ask.timeout_s, self._timeout_s)
+                self._timeout_s
+                if ask.timeout_s is None
+                else min(ask.timeout_s, ask.dialect.timeout_s_max or self._timeout_s)
             )
             lane = variant.lanes.get(ask.codec_key) or self._open_lane(variant, ask)
             batcher = lane.batcher
@@ -243,6 +245,8 @@ class Invoker:
         exchange.reply(reply)
 
     def _open_lane(self, variant: ServedVariant, ask: Ask) -> Lane:
+        if variant.asynchronous is not ask.dialect.asynchronous:
+            raise _asked_otherwise(variant)
         overloaded = Unavailable(
             f"more requests come for endpoint {variant.endpoint!r} than its model can answer in this worker"
         )
@@ -315,3 +319,14 @@ def _refuse_one_more(endpoint: ServedEndpoint) -> NoReturn:
 
 def _type_of(answer: bytes, lane: Lane) -> str:
     return answer.content_type if isinstance(answer, MixedReply) else lane.reply_type
+
+
+def _asked_otherwise(variant: ServedVariant) -> InvalidInput:
+    if variant.asynchronous:
+        return InvalidInput(
+            f"endpoint {variant.endpoint!r} has an AsyncInferenceConfig: it answers into a bucket",
+            hint="ask it by InvokeEndpointAsync, on the control port",
+        )
+    return InvalidInput(
+        f"endpoint {variant.endpoint!r} answers synchronously", hint="ask it by InvokeEndpoint"
+    )

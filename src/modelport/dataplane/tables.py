@@ -169,6 +169,7 @@ class ServedVariant(ABC):
         "__weakref__",
         "_codes",
         "_slot",
+        "asynchronous",
         "batch_rows",
         "duration",
         "endpoint",
@@ -189,6 +190,7 @@ class ServedVariant(ABC):
         self._slot = slot
         self._codes: dict[tuple[str, int], Series] = {}
         self.lanes: dict[CodecKey, Lane] = {}
+        self.asynchronous = False  # it is asked so, and in no other way
         self.waiting = 0  # for a shadow: copies that wait
         self.shadow_dropped = (
             slot.series(metrics.SHADOW_DROPPED, endpoint, route.variant) if route.shadow else None
@@ -361,9 +363,13 @@ class ServedEndpoint:
         self, route: EndpointRoute, handles: Handles, forwarder: FindForwarder, slot: MetricSlot
     ) -> None:
         def serve(variant: VariantRoute) -> ServedVariant:
+            served: ServedVariant
             if variant.digest:
-                return LoadedVariant(route.endpoint, variant, handles(variant.digest), slot)
-            return ForwardedVariant(route.endpoint, variant, forwarder(variant.replicas), slot)
+                served = LoadedVariant(route.endpoint, variant, handles(variant.digest), slot)
+            else:
+                served = ForwardedVariant(route.endpoint, variant, forwarder(variant.replicas), slot)
+            served.asynchronous = route.asynchronous is not None
+            return served
 
         self.name = route.endpoint
         self.route = route

@@ -36,6 +36,7 @@ from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
 from modelport.dataplane.memory import budget_for_models, machine_bytes, resident_bytes
 from modelport.dataplane.pages import Page
+from modelport.dataplane.protocols.async_invocations import AsyncInvocations
 from modelport.dataplane.protocols.invocations import Invocations
 from modelport.dataplane.protocols.kserve_v1 import KServeV1
 from modelport.dataplane.protocols.open_inference import OpenInference
@@ -166,6 +167,7 @@ class Worker:
             (
                 Invocations(unpacking),
                 ResponseStream(unpacking),
+                AsyncInvocations(unpacking),
                 OpenInference(tables, self._show_ready, unpacking),
                 KServeV1(tables, unpacking),
             ),

@@ -76,6 +76,29 @@ class DataCaptureConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AsyncOutput:
+    """Where answers go, and reasons why there are none: `s3://BUCKET/PREFIX` each."""
+
+    s3_output_path: str | None = None
+    s3_failure_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncClient:
+    """How many requests one instance is asked at one time; None: as modelport chooses."""
+
+    max_concurrent_invocations_per_instance: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncInference:
+    """An endpoint that is asked asynchronously. Source: SageMaker, AsyncInferenceConfig."""
+
+    output_config: AsyncOutput
+    client_config: AsyncClient = AsyncClient()
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointConfigSpec:
     """The wish for a config; immutable once made. `request`: as an AWS client wrote it."""
 
@@ -83,6 +106,7 @@ class EndpointConfigSpec:
     production_variants: tuple[ProductionVariant, ...]
     shadow_production_variants: tuple[ProductionVariant, ...] = ()
     data_capture_config: DataCaptureConfig | None = None
+    async_inference_config: AsyncInference | None = None
     tags: tuple[Tag, ...] = ()
     request: dict[str, Any] = field(default_factory=dict)
 

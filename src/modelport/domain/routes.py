@@ -64,12 +64,35 @@ class CaptureRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class AsyncRoute:
+    """How an endpoint answers that is asked asynchronously, and in no other way.
+
+    Args:
+        output: `s3://BUCKET/PREFIX`, where its answers go.
+        failure: Likewise, the reasons why there are none; None: nowhere but into the events.
+        each: Requests that one instance is asked at one time.
+        instances: How many there are.
+    """
+
+    output: str
+    failure: str | None = None
+    each: int = 4
+    instances: int = 1
+
+    @property
+    def together(self) -> int:
+        """Requests that are asked at one time."""
+        return self.each * self.instances
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointRoute:
-    """One endpoint: its variants, and what to capture (None: nothing)."""
+    """One endpoint: its variants, what to capture (None: nothing), and how it is asked (None: at once)."""
 
     endpoint: str
     variants: tuple[VariantRoute, ...]
     capture: CaptureRoute | None = None
+    asynchronous: AsyncRoute | None = None
 
 
 @dataclass(frozen=True, slots=True)

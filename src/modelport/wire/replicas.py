@@ -36,6 +36,7 @@ class ReplicaSpec(msgspec.Struct, frozen=True):
         source: SHA-256 of the archive of its code, likewise; empty: the code lies in the model's archive.
         environment: Variables of the container.
         start_timeout_s: Seconds it may take to be ready.
+        invocation_timeout_s: Seconds a request may take; None: as the settings say.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ReplicaSpec(msgspec.Struct, frozen=True):
     source: str = ""
     environment: dict[str, str] = {}
     start_timeout_s: float = 480.0
+    invocation_timeout_s: float | None = None
 
 
 class _Document(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from modelport.access.credentials import Credential
 from modelport.access.principals import Principal
 from modelport.access.signatures import SignedRequest, read_signed
+from modelport.api.aws.async_runtime import AsyncRuntime
 from modelport.api.aws.calls import Call, Service
 from modelport.api.aws.errors import AwsError, aws_error
 from modelport.api.aws.query import QUERY_SERVICES, answer_query, query_error, read_form
@@ -34,6 +35,7 @@ from modelport.settings import Settings
 
 UNKNOWN_OPERATION = "UnknownOperationException"
 RUNTIME_PATH = "/endpoints/"
+ASYNC_PATH = "/async-invocations"
 S3_SERVICE = "s3"
 FORM = "application/x-www-form-urlencoded"
 JSON = b"application/x-amz-json-%b"
@@ -66,6 +68,7 @@ class AwsDoor:
         self._platform = platform
         self._services = services
         self._runtime = runtime
+        self._async_runtime = AsyncRuntime(platform)
         self._s3 = s3
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,6 +81,8 @@ class AwsDoor:
         )
         if signed is not None and signed.credential.service == S3_SERVICE:
             await self._s3.answer(signed, scope, receive, send)
+        elif scope["path"].startswith(RUNTIME_PATH) and scope["path"].endswith(ASYNC_PATH):
+            await self._async_runtime.answer(signed, scope, receive, send)
         elif scope["path"].startswith(RUNTIME_PATH):
             await self._runtime(scope, receive, send)
         elif signed is None:

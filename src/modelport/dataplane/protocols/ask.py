@@ -31,12 +31,16 @@ class Dialect(Protocol):
         headers: Header names that it looks at, in lower case.
         forwards: Code in replicas takes its bodies.
         streams: It is answered in parts.
+        asynchronous: It asks endpoints that are asked so and in no other way; only control speaks it.
+        timeout_s_max: Seconds that a deadline of its own may be away; None: as the settings say.
     """
 
     name: str
     headers: tuple[str, ...]
     forwards: bool
     streams: bool
+    asynchronous: bool
+    timeout_s_max: float | None
 
     def claim(self, head: RequestHead) -> Ask | None:
         """Return what a request asks for, None when its path belongs to another protocol.

@@ -52,6 +52,8 @@ class Invocations:
     headers: tuple[str, ...] = (*COMMON_HEADERS, *PASSED_ON, accept)
     forwards = True
     streams = False
+    asynchronous = False
+    timeout_s_max: float | None = None
 
     def __init__(self, limits: Unpacking) -> None:
         self._limits = limits

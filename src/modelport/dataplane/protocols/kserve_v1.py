@@ -37,6 +37,8 @@ class KServeV1:
     name = "v1"
     forwards = False
     streams = False
+    asynchronous = False
+    timeout_s_max: float | None = None
     headers: tuple[str, ...] = COMMON_HEADERS
 
     def __init__(self, tables: Tables, limits: Unpacking) -> None:

@@ -54,6 +54,8 @@ class OpenInference:
     name = "v2"
     forwards = False
     streams = False
+    asynchronous = False
+    timeout_s_max: float | None = None
     headers: tuple[str, ...] = (*COMMON_HEADERS, JSON_LENGTH)
 
     def __init__(self, tables: Tables, ready: Callable[[], bytes], limits: Unpacking) -> None:

@@ -13,6 +13,9 @@ from modelport.domain.routes import EndpointRoute
 REPLICAS_MAX = 32
 """Of one variant: each is a process of this machine with a model of its own."""
 
+ASYNC_TIMEOUT_S = 3600.0
+"""An asynchronous request may take so long. Source: InvokeEndpointAsync, InvocationTimeoutSeconds."""
+
 SHOWN_LENGTH = 40
 """Of an endpoint's name in those of its replicas, which people see in the table of processes."""
 
@@ -27,6 +30,7 @@ class VariantReplicas:
         model: What they run.
         names: One for each instance. They differ wherever the code, its model or its variables could.
         start_timeout_s: Seconds one may take to be ready; None: as the settings say.
+        invocation_timeout_s: Seconds a request may take; None: as the settings say.
     """
 
     endpoint: str
@@ -34,6 +38,7 @@ class VariantReplicas:
     model: Model
     names: tuple[str, ...]
     start_timeout_s: float | None = None
+    invocation_timeout_s: float | None = None
 
 
 def replicas_of(
@@ -50,9 +55,15 @@ def replicas_of(
 
     def replicas(item: ProductionVariant, count: int) -> VariantReplicas:
         model = models[item.model_name]
-        timeout = item.container_startup_health_check_timeout_in_seconds
         return VariantReplicas(
-            endpoint, item.variant_name, model, _names(endpoint, item.variant_name, model, count), timeout
+            endpoint,
+            item.variant_name,
+            model,
+            _names(
+                endpoint, item.variant_name, model, count, patient=config.async_inference_config is not None
+            ),
+            item.container_startup_health_check_timeout_in_seconds,
+            ASYNC_TIMEOUT_S if config.async_inference_config is not None else None,
         )
 
     wanted = [
@@ -87,7 +98,14 @@ def names_in(routes: Iterable[EndpointRoute | None]) -> frozenset[str]:
     )
 
 
-def _names(endpoint: str, variant: str, model: Model, count: int) -> tuple[str, ...]:
-    told = (endpoint, variant, model.name, model.created_at.isoformat(), str(model.modelport.code))
+def _names(endpoint: str, variant: str, model: Model, count: int, *, patient: bool) -> tuple[str, ...]:
+    told: tuple[str, ...] = (
+        endpoint,
+        variant,
+        model.name,
+        model.created_at.isoformat(),
+        str(model.modelport.code),
+    )
+    told += ("patient",) if patient else ()
     digest = hashlib.sha256("\0".join(told).encode("utf-8")).hexdigest()[:16]
     return tuple(f"{endpoint[:SHOWN_LENGTH]}-{digest}-{number}" for number in range(count))

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from modelport.domain.endpoint import DataCaptureConfig, EndpointConfigSpec, ProductionVariant
+from modelport.domain.endpoint import AsyncInference, DataCaptureConfig, EndpointConfigSpec, ProductionVariant
 from modelport.domain.planning.traffic import weights_of
 from modelport.domain.registry import ModelNotes
-from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, VariantRoute
+from modelport.domain.routes import AsyncRoute, CaptureRoute, EndpointRoute, RouteTable, VariantRoute
+
+TOGETHER = 4
+"""Asynchronous requests that an instance is asked at one time, where nobody says another number."""
 
 
 def route_of(
@@ -48,6 +51,13 @@ def route_of(
             *(variant(item, shadow=True) for item in config.shadow_production_variants),
         ),
         capture=_capture(config.data_capture_config),
+        asynchronous=_asynchronous(
+            config.async_inference_config,
+            sum(
+                len(replicas.get(item.variant_name, ())) or item.initial_instance_count
+                for item in config.production_variants
+            ),
+        ),
     )
 
 
@@ -106,6 +116,17 @@ def change_table(
     return RouteTable(
         revision=revision,
         endpoints=tuple(route for _, route in sorted(routes.items()) if route is not None),
+    )
+
+
+def _asynchronous(config: AsyncInference | None, instances: int) -> AsyncRoute | None:
+    if config is None:
+        return None
+    return AsyncRoute(
+        output=config.output_config.s3_output_path or "",
+        failure=config.output_config.s3_failure_path,
+        each=config.client_config.max_concurrent_invocations_per_instance or TOGETHER,
+        instances=max(1, instances),
     )
 
 

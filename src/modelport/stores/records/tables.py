@@ -118,5 +118,14 @@ metric_samples = Table(
 )
 Index("metric_samples_age", metric_samples.c.minute)
 
-EMPTIED = (resources, buckets, objects, uploads, parts)
+invocations = Table(
+    "invocations",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("endpoint", _Name, nullable=False),
+    Column("document", Text, nullable=False),
+)
+Index("invocations_of_endpoint", invocations.c.endpoint, invocations.c.number)
+
+EMPTIED = (resources, buckets, objects, uploads, parts, invocations)
 """What a reset forgets, besides metrics. History stays, and so do numbers: a table's is never used again."""

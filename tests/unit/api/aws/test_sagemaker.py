@@ -164,9 +164,9 @@ def test_what_is_not_offered_is_refused_by_name(sagemaker):
         sagemaker.create_endpoint_config,
         EndpointConfigName="d",
         ProductionVariants=[variant("A", "m")],
-        AsyncInferenceConfig={"OutputConfig": {"S3OutputPath": "s3://b/k"}},
+        ExplainerConfig={"ClarifyExplainerConfig": {"ShapConfig": {"ShapBaselineConfig": {}}}},
     )
-    assert "AsyncInferenceConfig" in message
+    assert "ExplainerConfig" in message
 
 
 def test_a_client_token_names_one_request(sagemaker):

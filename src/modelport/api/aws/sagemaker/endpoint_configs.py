@@ -11,11 +11,12 @@ from modelport.api.aws.paging import every, list_page
 from modelport.api.aws.sagemaker.arns import arn_of
 from modelport.api.aws.sagemaker.telling import creating, finding
 from modelport.domain.endpoint import EndpointConfigSpec
-from modelport.domain.errors import NotFound
+from modelport.domain.errors import InvalidInput, NotFound
+from modelport.domain.invocations import read_folder
 from modelport.domain.resource import Kind
 from modelport.wire.documents import from_request, to_document
 
-NOT_OFFERED = ("AsyncInferenceConfig", "ExplainerConfig")
+NOT_OFFERED = ("ExplainerConfig",)
 """Members that change what an endpoint does and that mean nothing here yet: refused, not ignored."""
 
 
@@ -28,6 +29,7 @@ def create(call: Call) -> dict[str, Any]:
     name = request["EndpointConfigName"]
     arn = arn_of(call, Kind.ENDPOINT_CONFIG, name)
     spec = replace(from_request(EndpointConfigSpec, request), request=request)
+    _check_asynchronous(request.get("AsyncInferenceConfig"))
     for variant in spec.production_variants + spec.shadow_production_variants:
         try:
             call.platform.endpoints.model(variant.model_name)
@@ -71,3 +73,23 @@ def delete(call: Call) -> None:
     name = call.parameters["EndpointConfigName"]
     with finding("endpoint configuration", arn_of(call, Kind.ENDPOINT_CONFIG, name)):
         call.platform.endpoints.delete_config(name, in_use=True, principal=call.principal.name)
+
+
+def _check_asynchronous(config: dict[str, Any] | None) -> None:
+    """Refuse what an asynchronous endpoint could not do."""
+    if config is None:
+        return
+    output = config["OutputConfig"]
+    for topic in ("SuccessTopic", "ErrorTopic"):
+        if topic in output.get("NotificationConfig", {}):
+            raise AwsError(
+                "ValidationException", f"modelport sends no {topic}: look for the object at OutputLocation."
+            )
+    if "S3OutputPath" not in output:
+        raise AwsError("ValidationException", "AsyncInferenceConfig.OutputConfig has no S3OutputPath.")
+    try:
+        for path in ("S3OutputPath", "S3FailurePath"):
+            if path in output:
+                read_folder(output[path], path)
+    except InvalidInput as error:
+        raise AwsError("ValidationException", error.message) from error

@@ -61,6 +61,7 @@ def describe_found(call: Call, endpoint: Endpoint) -> dict[str, Any]:
             if status.endpoint_config_name is not None
         ],
         "DataCaptureConfig": _capture(call, serving),
+        "AsyncInferenceConfig": _asynchronous(call, serving),
         "EndpointStatus": status.endpoint_status.value,
         "FailureReason": status.failure_reason,
         "PendingDeploymentSummary": _pending(call, endpoint),
@@ -203,6 +204,15 @@ def _changing(call: Call, endpoint: Endpoint) -> Iterator[None]:
     except Conflict as error:
         arn = arn_of(call, Kind.ENDPOINT, endpoint.name)
         raise AwsError("ValidationException", f'Cannot update in-progress endpoint "{arn}".') from error
+
+
+def _asynchronous(call: Call, config_name: str) -> dict[str, Any] | None:
+    try:
+        config = call.platform.endpoints.config(config_name).spec
+    except NotFound:
+        return None
+    found: dict[str, Any] | None = config.request.get("AsyncInferenceConfig")
+    return found
 
 
 def _capture(call: Call, config_name: str) -> dict[str, Any] | None:
