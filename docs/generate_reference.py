@@ -20,6 +20,7 @@ from fastapi.routing import APIRoute
 from modelport.access import signatures
 from modelport.access.scopes import GRANTABLE, Scope
 from modelport.api import operation
+from modelport.api.aws.autoscaling import AUTOSCALING
 from modelport.api.aws.calls import Service
 from modelport.api.aws.cloudwatch import CLOUDWATCH
 from modelport.api.aws.query import QUERY_SERVICES
@@ -204,11 +205,18 @@ def aws_page() -> str:
         "`AWS/SageMaker` has `Invocations`, `Invocation4XXErrors`, `Invocation5XXErrors` and `ModelLatency`",
         "(microseconds) by `EndpointName` and `VariantName`, a few seconds after the requests, for 15 days.",
         "",
+        "## Application Auto Scaling",
+        "",
+        "| operation | does | scope |",
+        "|---|---|---|",
+        *_operations(AUTOSCALING),
+        "",
         "## SageMaker Runtime",
         "",
         "`InvokeEndpoint`, on this port and, at the data plane's full speed, on the inference port:",
-        "[inference requests](inference.md). `InvokeEndpointWithResponseStream`, likewise. `InvokeEndpointAsync`, on this",
-        "port: [answers into a bucket](../how-to/aws-programs.md#answers-into-a-bucket).",
+        "[inference requests](inference.md). `InvokeEndpointWithResponseStream`, likewise.",
+        "`InvokeEndpointAsync`, on this port: [it answers into a",
+        "bucket](../how-to/aws-programs.md#answers-into-a-bucket).",
         "",
         "## S3",
         "",

@@ -31,6 +31,10 @@ OFFERED = {
         *("UpdateModelPackage", "DeleteModelPackage", "BatchDescribeModelPackage"),
         *("AddTags", "ListTags", "DeleteTags", "Search"),
     ),
+    "application-autoscaling": (
+        *("RegisterScalableTarget", "DescribeScalableTargets", "DeregisterScalableTarget"),
+        *("PutScalingPolicy", "DescribeScalingPolicies", "DeleteScalingPolicy", "DescribeScalingActivities"),
+    ),
     "monitoring": (
         *("PutMetricData", "GetMetricStatistics", "GetMetricData", "ListMetrics"),
         *("PutMetricAlarm", "DescribeAlarms", "DescribeAlarmsForMetric", "SetAlarmState", "DeleteAlarms"),
@@ -69,6 +73,8 @@ LETTERS = {
     "S": r"$+<=>^`|~\u00a2-\u00a9\u2044\u20a0-\u20bf\u2190-\u2bff",
     "P": r"!-#%-*,-/:;?@\[-\]_{}\u00a1-\u00bf\u2010-\u2027\u2030-\u205e\u3001-\u303f",
     "Alnum": "a-zA-Z0-9",
+    "Print": r"\x20-\x7e",
+    "ASCII": r"\x00-\x7f",
 }
 """Java's classes of characters, as the inside of a Python class; the rarer ones approximately."""
 
@@ -132,6 +138,7 @@ def translate(pattern: str) -> str:
     """Return a Java pattern as Python's `re` takes it."""
     pattern = re.sub(r"\$\{\d+,\d+\}", "", pattern)
     pattern = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010ffff")
+    pattern = re.sub(r"^\\p\{(\w+)\}", lambda match: f"[{LETTERS[match[1]]}]", pattern)  # in no class
     pattern = re.sub(r"\\p\{(\w+)\}", lambda match: LETTERS[match[1]], pattern)
     re.compile(pattern)
     return pattern

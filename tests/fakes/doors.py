@@ -29,6 +29,7 @@ from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.replica_logs import ReplicaLogs
 from modelport.control.services.reset import Reset
+from modelport.control.services.scaling import Scaling
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
 from modelport.domain.clock import SystemClock
@@ -94,6 +95,7 @@ class Doors:
                 pending_max=self.settings.async_requests_max,
                 wake=wake,
             ),
+            scaling=Scaling(self.records),
             events=Events(self.records),
             status=Status(self.records, layout, workers=list, workers_expected=1, routes=lambda: self.routes),
             artifacts=self.artifacts,

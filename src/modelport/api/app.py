@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from modelport import __version__
 from modelport.access.hosts import parse_allowed
 from modelport.api import operation
+from modelport.api.aws.autoscaling import AUTOSCALING
 from modelport.api.aws.cloudwatch import CLOUDWATCH
 from modelport.api.aws.door import AwsDoor
 from modelport.api.aws.runtime import Runtime
@@ -46,7 +47,7 @@ def build_app(platform: Platform) -> FastAPI:
     app.add_middleware(
         AwsDoor,
         platform=platform,
-        services={service.name: service for service in (SAGEMAKER, CLOUDWATCH)},
+        services={service.name: service for service in (SAGEMAKER, CLOUDWATCH, AUTOSCALING)},
         runtime=runtime,
         s3=S3(platform.objects, platform.settings, platform.callers),
     )

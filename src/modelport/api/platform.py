@@ -20,6 +20,7 @@ from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.replica_logs import ReplicaLogs
 from modelport.control.services.reset import Reset
+from modelport.control.services.scaling import Scaling
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
 from modelport.settings import Settings
@@ -43,6 +44,7 @@ class Platform:
         reset: Forgets everything.
         replica_logs: What replicas of custom code printed.
         invocations: Takes asynchronous requests in.
+        scaling: Numbers of instances that follow a metric.
         events: History.
         status: The platform as it is now.
         artifacts: Bytes by digest.
@@ -63,6 +65,7 @@ class Platform:
     reset: Reset
     replica_logs: ReplicaLogs
     invocations: Invocations
+    scaling: Scaling
     events: Events
     status: Status
     artifacts: LocalArtifacts

@@ -80,6 +80,7 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         reset=services.reset,
         replica_logs=services.replica_logs,
         invocations=services.invocations,
+        scaling=services.scaling,
         events=services.events,
         status=services.status,
         artifacts=artifacts,

@@ -11,6 +11,7 @@ from modelport.control import retention
 from modelport.control.alarm_watch import AlarmWatch
 from modelport.control.archives import Archives
 from modelport.control.async_runner import AsyncRunner
+from modelport.control.autoscaler import Autoscaler
 from modelport.control.canary import Canaries
 from modelport.control.endpoint_reconciler import EndpointReconciler
 from modelport.control.engine import Engine
@@ -34,6 +35,7 @@ from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.replica_logs import ReplicaLogs
 from modelport.control.services.reset import Reset
+from modelport.control.services.scaling import Scaling
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
 from modelport.control.tallies import tally
@@ -65,6 +67,7 @@ class Services:
     reset: Reset
     replica_logs: ReplicaLogs
     invocations: Invocations
+    scaling: Scaling
     events: Events
     status: Status
 
@@ -147,12 +150,16 @@ class ControlPlane:
             body_bytes_max=settings.body_bytes_max,
             wake=wake.set,
         )
+        wishes = Endpoints(self.records, wake.set)
+        autoscaler = Autoscaler(self.records, wishes, clock, wait_scale=settings.deployment_wait_scale)
         self.loop = Loop(
-            (self._endpoints, self._async_runner, jobs, sweeper, sampler, alarms), clock=clock, wake=wake
+            (self._endpoints, self._async_runner, jobs, sweeper, sampler, alarms, autoscaler),
+            clock=clock,
+            wake=wake,
         )
         self.services = Services(
             registry=Registry(self.records, artifacts),
-            endpoints=Endpoints(self.records, wake.set),
+            endpoints=wishes,
             jobs=Jobs(self.records, folder=layout.jobs, captures=layout.captures, wake=wake.set),
             labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
             objects=store,
@@ -168,6 +175,7 @@ class ControlPlane:
                 pending_max=settings.async_requests_max,
                 wake=wake.set,
             ),
+            scaling=Scaling(self.records),
             events=Events(self.records),
             status=Status(
                 self.records,

@@ -185,7 +185,8 @@ def _blue_green_shares(routing: Mapping[str, Any], instances: int) -> tuple[floa
         if name != wanted and name in routing:
             raise InvalidInput(f"TrafficRoutingConfiguration of Type {kind} has {name}")
     if kind == "CANARY":
-        return _share(routing["CanarySize"], instances, range(1, CANARY_PERCENT_MAX + 1), "CanarySize"), 1.0
+        share = _share(routing["CanarySize"], instances, range(1, CANARY_PERCENT_MAX + 1), "CanarySize")
+        return (share, 1.0) if share < 1 else (1.0,)  # the one instance of a small fleet is all of it
     if kind == "LINEAR":
         return _steps(_share(routing["LinearStepSize"], instances, STEP_PERCENT, "LinearStepSize"))
     return (1.0,)

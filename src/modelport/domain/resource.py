@@ -23,6 +23,7 @@ class Kind(StrEnum):
     TRANSFORM_JOB = "TransformJob"
     PROCESSING_JOB = "ProcessingJob"
     ALARM = "Alarm"
+    SCALABLE_TARGET = "ScalableTarget"
 
 
 Spec = TypeVar("Spec")

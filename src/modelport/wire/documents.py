@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from modelport.domain import alarm, endpoint, job, registry
+from modelport.domain import alarm, endpoint, job, registry, scaling
 from modelport.domain.errors import InvalidInput
 from modelport.domain.resource import Kind, Nothing
 
@@ -29,6 +29,7 @@ VIEWS: dict[Kind, tuple[type, type, type]] = {
     Kind.ENDPOINT: (endpoint.EndpointSpec, endpoint.EndpointState, endpoint.EndpointNotes),
     Kind.TRANSFORM_JOB: (job.TransformSpec, job.TransformState, job.JobNotes),
     Kind.ALARM: (alarm.AlarmSpec, alarm.AlarmStatus, Nothing),
+    Kind.SCALABLE_TARGET: (scaling.ScalableTargetSpec, scaling.ScalingState, Nothing),
     Kind.PROCESSING_JOB: (job.ProcessingSpec, job.ProcessingState, job.JobNotes),
 }
 """Per kind: the types of `spec`, `status` and `modelport`."""

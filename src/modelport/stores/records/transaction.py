@@ -23,6 +23,7 @@ NOUNS = {
     Kind.MODEL: "model",
     Kind.ENDPOINT_CONFIG: "endpoint config",
     Kind.ALARM: "alarm",
+    Kind.SCALABLE_TARGET: "scalable target",
     Kind.ENDPOINT: "endpoint",
     Kind.TRANSFORM_JOB: "transform job",
     Kind.PROCESSING_JOB: "processing job",
@@ -34,6 +35,7 @@ _LISTS = {
     Kind.ENDPOINT_CONFIG: "modelport endpoints",
     Kind.ENDPOINT: "modelport endpoints",
     Kind.ALARM: "aws cloudwatch describe-alarms",
+    Kind.SCALABLE_TARGET: "aws application-autoscaling describe-scalable-targets",
     Kind.TRANSFORM_JOB: "modelport jobs",
     Kind.PROCESSING_JOB: "modelport jobs",
 }

@@ -1,0 +1,133 @@
+"""Lets numbers of instances follow their metrics: replicas of custom code start and end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import structlog
+
+from modelport.domain.clock import Clock
+from modelport.domain.endpoint import Endpoint, EndpointStatus
+from modelport.domain.errors import ModelportError
+from modelport.domain.metrics import MINUTE_S, SeriesKey, gather, minute_of
+from modelport.domain.planning.scaling import IN_MINUTES, Minutes, Scale, plan_instances
+from modelport.domain.resource import Kind
+from modelport.domain.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScalingState
+from modelport.stores.records.metrics import MetricIndex
+from modelport.stores.records.records import Records
+from modelport.stores.records.transaction import Transaction
+
+PERIOD_S = 10.0
+ACTIVITIES_KEPT = 50
+PRINCIPAL = "autoscaling"
+
+_log = structlog.get_logger("modelport.autoscaling")
+
+
+class Endpoints(Protocol):
+    """The service of endpoints, as far as numbers of instances need it."""
+
+    def set_weights(
+        self,
+        name: str,
+        weights: Mapping[str, float],
+        instance_counts: Mapping[str, int] | None = None,
+        *,
+        principal: str,
+    ) -> Endpoint:
+        """Wish for other weights or instance counts."""
+        ...
+
+
+class Autoscaler:
+    """Looks at all scalable targets now and then.
+
+    Args:
+        records: Where targets, endpoints and metrics are kept.
+        endpoints: Takes the wishes.
+        clock: Time.
+        wait_scale: What cooldowns are multiplied by.
+    """
+
+    def __init__(
+        self, records: Records, endpoints: Endpoints, clock: Clock, *, wait_scale: float = 1.0
+    ) -> None:
+        self._records = records
+        self._endpoints = endpoints
+        self._clock = clock
+        self._wait_scale = wait_scale
+        self._due = clock.monotonic()
+
+    def step(self) -> float:
+        """Look when it is time; return the seconds until it is."""
+        left = self._due - self._clock.monotonic()
+        if left > 0:
+            return left
+        self._due = self._clock.monotonic() + PERIOD_S
+        with self._records.reading() as tx:
+            targets: list[ScalableTarget] = tx.all(Kind.SCALABLE_TARGET)
+            gone = [one.name for one in targets if tx.find(Kind.ENDPOINT, one.spec.endpoint) is None]
+            planned = [(one, found) for one in targets if (found := self._plan(tx, one)) is not None]
+        for target, (current, scale) in planned:
+            self._scale(target, current, scale)
+        if gone:
+            self._forget(gone)
+        return PERIOD_S
+
+    def _plan(self, tx: Transaction, target: ScalableTarget) -> tuple[int, Scale] | None:
+        """Return how many instances a target has and what to change; None: nothing, or not now."""
+        endpoint: Endpoint | None = tx.find(Kind.ENDPOINT, target.spec.endpoint)
+        if endpoint is None or not endpoint.settled:
+            return None
+        counts = {one.variant_name: one.current_instance_count for one in endpoint.status.production_variants}
+        current = counts.get(target.spec.variant)
+        if current is None or endpoint.status.endpoint_status is not EndpointStatus.IN_SERVICE:
+            return None
+        observed = {
+            policy.policy_name: self._minutes(tx, policy, current) for policy in target.status.policies
+        }
+        scale = plan_instances(
+            target.spec, target.status, current, observed, self._clock.now(), self._wait_scale
+        )
+        return None if scale is None else (current, scale)
+
+    def _minutes(self, tx: Transaction, policy: ScalingPolicy, instances: int) -> Minutes:
+        end, metric = minute_of(self._clock.now().timestamp()), policy.metric
+        starts = range(end - IN_MINUTES * MINUTE_S, end, MINUTE_S)
+        dimensions = sorted((one.name, one.value) for one in metric.dimensions)
+        key = SeriesKey(metric.namespace, metric.metric_name, tuple(dimensions))
+        found = gather(MetricIndex(tx).read(key, starts[0], end), MINUTE_S)
+        share = max(1, instances) if metric.per_instance else 1
+        return [
+            found[start].statistic(metric.statistic) / share if start in found else None for start in starts
+        ]
+
+    def _scale(self, target: ScalableTarget, current: int, scale: Scale) -> None:
+        spec, problem = target.spec, None
+        try:
+            self._endpoints.set_weights(
+                spec.endpoint, {}, {spec.variant: scale.instances}, principal=PRINCIPAL
+            )
+        except ModelportError as error:  # it began to change just now, or went
+            problem = error.message
+        activity = ScalingActivity(self._clock.now(), current, scale.instances, scale.cause, problem)
+        _log.info("target.scaled", target=target.name, instances=scale.instances, problem=problem)
+        with self._records.transaction(principal=PRINCIPAL) as tx:
+            known: ScalableTarget | None = tx.find(Kind.SCALABLE_TARGET, target.name)
+            if known is not None:
+                tx.put(replace(known, status=_with(known.status, activity)))
+                told = f"{current} to {scale.instances} instances, {scale.cause}"
+                tx.event("status", Kind.SCALABLE_TARGET, target.name, problem or told)
+
+    def _forget(self, names: list[str]) -> None:
+        with self._records.transaction() as tx:
+            for name in names:
+                if tx.remove(Kind.SCALABLE_TARGET, name):
+                    tx.event("delete", Kind.SCALABLE_TARGET, name, "its endpoint is gone")
+
+
+def _with(state: ScalingState, activity: ScalingActivity) -> ScalingState:
+    kept: tuple[Any, ...] = (*state.activities, activity)[-ACTIVITIES_KEPT:]
+    return replace(state, activities=kept)
