@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from modelport.domain import alarm, endpoint, job, registry
+from modelport.domain import alarm, endpoint, experiment, job, model_card, registry
 from modelport.domain.errors import InvalidInput
 from modelport.domain.resource import Kind, Nothing
 
@@ -30,6 +30,11 @@ VIEWS: dict[Kind, tuple[type, type, type]] = {
     Kind.TRANSFORM_JOB: (job.TransformSpec, job.TransformState, job.JobNotes),
     Kind.ALARM: (alarm.AlarmSpec, alarm.AlarmStatus, Nothing),
     Kind.PROCESSING_JOB: (job.ProcessingSpec, job.ProcessingState, job.JobNotes),
+    Kind.EXPERIMENT: (experiment.ExperimentSpec, Nothing, Nothing),
+    Kind.TRIAL: (experiment.TrialSpec, Nothing, experiment.TrialNotes),
+    Kind.TRIAL_COMPONENT: (experiment.TrialComponentSpec, Nothing, experiment.TrialComponentNotes),
+    Kind.MODEL_CARD: (model_card.ModelCardSpec, Nothing, model_card.ModelCardNotes),
+    Kind.MODEL_CARD_VERSION: (model_card.ModelCardVersionSpec, Nothing, Nothing),
 }
 """Per kind: the types of `spec`, `status` and `modelport`."""
 
