@@ -97,7 +97,9 @@ class AwsDoor:
     async def _answer(self, signed: SignedRequest, request: HttpRequest, send: Send) -> None:
         request_id, credential = str(uuid.uuid4()), signed.credential
         headers, settings = dict(request.headers), self._platform.settings
-        in_xml, by_path = FORM in headers.get("content-type", ""), self._is_of_metrics(signed, request)
+        path = request.scope["path"]
+        by_path = credential.service == SAGEMAKER_SERVICE and path in self._metrics_paths
+        in_xml = FORM in headers.get("content-type", "") and not by_path
         kind = XML if in_xml else REST_JSON if by_path else JSON % b"1.1"
         status, told = 200, {}
         try:
@@ -109,7 +111,7 @@ class AwsDoor:
             if credential.service in QUERY_SERVICES:
                 reply = answer_query(credential.service, read_form(body), principal, request_id)
             elif by_path:
-                name = _operation_at(load_table(self._metrics.name), request.method, request.url.path)
+                name = _operation_at(load_table(self._metrics.name), request.method, path)
                 reply = await run_in_threadpool(
                     self._perform, self._metrics, name, body, credential, principal
                 )
@@ -130,10 +132,6 @@ class AwsDoor:
             elif QUERY_MODE in headers:  # its clients know errors by the codes of the query protocol
                 told = {b"x-amzn-query-error": f"{error.code};Sender".encode("ascii", "replace")}
         await _send_reply(send, status, {b"content-type": kind, **told}, reply, request_id)
-
-    def _is_of_metrics(self, signed: SignedRequest, request: HttpRequest) -> bool:
-        of_sagemaker = signed.credential.service == SAGEMAKER_SERVICE
-        return of_sagemaker and request.url.path in self._metrics_paths
 
     def _service(self, name: str) -> Service:
         service = self._services.get(name)

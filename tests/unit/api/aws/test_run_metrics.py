@@ -136,8 +136,8 @@ def test_metrics_go_with_their_component(sagemaker, metrics):
 
 
 def test_errors_have_the_form_of_rest_json(doors, metrics):
-    def ask(method, path, body):
-        headers = {"Authorization": AUTHORIZATION, "Content-Type": "application/json"}
+    def ask(method, path, body, kind="application/json"):
+        headers = {"Authorization": AUTHORIZATION, "Content-Type": kind}
         return doors.client.request(method, path, content=body, headers=headers)
 
     for method, path, body, status, code in (
@@ -150,6 +150,8 @@ def test_errors_have_the_form_of_rest_json(doors, metrics):
         assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (status, code)
         assert set(answer.json()) == {"message"}
         assert answer.headers["content-type"] == "application/json"
+    as_form = ask("PUT", "/BatchPutMetrics", b"a=b", "application/x-www-form-urlencoded")
+    assert (as_form.status_code, set(as_form.json())) == (400, {"message"})
     wrong = {"TrialComponentName": "train", "MetricData": [point(1.0) | {"MetricName": ""}]}
     assert code_of(metrics.batch_put_metrics, **wrong) == "ValidationException"
 
