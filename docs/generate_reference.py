@@ -25,6 +25,7 @@ from modelport.api.aws.calls import Service
 from modelport.api.aws.cloudwatch import CLOUDWATCH
 from modelport.api.aws.query import QUERY_SERVICES
 from modelport.api.aws.s3.app import OPERATIONS
+from modelport.api.aws.sagemaker.metrics import SAGEMAKER_METRICS
 from modelport.api.aws.sagemaker.service import SAGEMAKER
 from modelport.api.aws.shapes import load_table
 from modelport.api.callers import calls_of, scope_of
@@ -195,6 +196,16 @@ def aws_page() -> str:
         "Members that AWS gives a meaning and modelport does not yet are refused by name where ignoring them",
         "would change what an endpoint does (`ExplainerConfig`, `DeploymentConfig`,",
         "several `Containers`); all others are kept and described.",
+        "",
+        "## SageMaker Metrics",
+        "",
+        "| operation | does | scope |",
+        "|---|---|---|",
+        *_operations(SAGEMAKER_METRICS),
+        "",
+        "At most 1,000 metrics of a trial component and 1,000,000 points of a metric are kept; one curve",
+        "has at most 5,000 places. `Period` `IterationNumber` goes with `XAxisType` `IterationNumber`, the",
+        "others with `Timestamp`: then `Start`, `End` and the places are seconds since 1970.",
         "",
         "## CloudWatch",
         "",

@@ -30,11 +30,18 @@ OFFERED = {
         *("DeleteModelPackageGroup", "CreateModelPackage", "DescribeModelPackage", "ListModelPackages"),
         *("UpdateModelPackage", "DeleteModelPackage", "BatchDescribeModelPackage"),
         *("AddTags", "ListTags", "DeleteTags", "Search"),
+        *("CreateExperiment", "DescribeExperiment", "ListExperiments", "UpdateExperiment"),
+        *("DeleteExperiment", "CreateTrial", "DescribeTrial", "ListTrials", "UpdateTrial", "DeleteTrial"),
+        *("CreateTrialComponent", "DescribeTrialComponent", "ListTrialComponents", "UpdateTrialComponent"),
+        *("DeleteTrialComponent", "AssociateTrialComponent", "DisassociateTrialComponent"),
+        *("CreateModelCard", "DescribeModelCard", "UpdateModelCard", "DeleteModelCard"),
+        *("ListModelCards", "ListModelCardVersions"),
     ),
     "application-autoscaling": (
         *("RegisterScalableTarget", "DescribeScalableTargets", "DeregisterScalableTarget"),
         *("PutScalingPolicy", "DescribeScalingPolicies", "DeleteScalingPolicy", "DescribeScalingActivities"),
     ),
+    "sagemaker-metrics": ("BatchPutMetrics", "BatchGetMetrics"),
     "monitoring": (
         *("PutMetricData", "GetMetricStatistics", "GetMetricData", "ListMetrics"),
         *("PutMetricAlarm", "DescribeAlarms", "DescribeAlarmsForMetric", "SetAlarmState", "DeleteAlarms"),
@@ -43,10 +50,21 @@ OFFERED = {
 """Per service, as credential scopes name it: the operations that a table describes."""
 
 KEPT_MEMBERS = {
-    "SearchRecord": ("Endpoint", "Model", "ModelPackage", "ModelPackageGroup"),
+    "SearchRecord": (
+        *("Endpoint", "Model", "ModelPackage", "ModelPackageGroup"),
+        *("Experiment", "Trial", "TrialComponent"),
+    ),
+    "TrialComponent": (
+        *("TrialComponentName", "DisplayName", "TrialComponentArn", "Source", "Status", "StartTime"),
+        *("EndTime", "CreationTime", "CreatedBy", "LastModifiedTime", "LastModifiedBy", "Parameters"),
+        *("InputArtifacts", "OutputArtifacts", "Metrics", "MetadataProperties", "Tags", "Parents"),
+    ),
     "ModelDashboardModel": ("Model", "Endpoints"),
 }
 """Structures of which we give some members only, and those: the others reach half of all shapes."""
+
+REST = "rest-json"
+"""The protocol whose operations are told by method and path, not by a header."""
 
 MODELS = {"monitoring": "cloudwatch"}
 """Services that botocore calls otherwise."""
@@ -104,7 +122,9 @@ def make_table(service: str) -> dict[str, Any]:
         .get_component("data_loader")
         .load_service_model(MODELS.get(service, service), "service-2")
     )
+    metadata = model["metadata"]
     operations = {name: _operation(model["operations"][name]) for name in sorted(OFFERED[service])}
+    requests = {name: _request(model["operations"][name]) for name in operations}
     shapes: dict[str, Any] = {}
     pending = [name for operation in operations.values() for name in operation.values()]
     while pending:
@@ -114,8 +134,9 @@ def make_table(service: str) -> dict[str, Any]:
             pending.extend(reached)
     return {
         "botocore": botocore.__version__,
-        "target_prefix": model["metadata"]["targetPrefix"],
-        "json_version": model["metadata"]["jsonVersion"],
+        "target_prefix": metadata.get("targetPrefix", ""),
+        "json_version": metadata.get("jsonVersion", ""),
+        "requests": requests if metadata["protocol"] == REST else {},
         "others": sorted(set(model["operations"]) - set(operations)),
         "operations": operations,
         "shapes": dict(sorted(shapes.items())),
@@ -125,7 +146,7 @@ def make_table(service: str) -> dict[str, Any]:
 def write_table(table: dict[str, Any]) -> str:
     """Return a table as JSON with a line for each operation and shape, so that differences can be read."""
     lines = ["{"]
-    facts = ("botocore", "target_prefix", "json_version", "others")
+    facts = ("botocore", "target_prefix", "json_version", "requests", "others")
     lines += [f"{json.dumps(key)}: {json.dumps(table[key])}," for key in facts]
     for key, end in (("operations", "},"), ("shapes", "}")):
         lines.append(f"{json.dumps(key)}: {{")
@@ -146,6 +167,10 @@ def translate(pattern: str) -> str:
 
 def _operation(operation: dict[str, Any]) -> dict[str, str]:
     return {part: operation[part]["shape"] for part in ("input", "output") if part in operation}
+
+
+def _request(operation: dict[str, Any]) -> str:
+    return f"{operation['http']['method']} {operation['http']['requestUri']}"
 
 
 def _shape(shape: dict[str, Any], only: tuple[str, ...] | None = None) -> tuple[dict[str, Any], list[str]]:

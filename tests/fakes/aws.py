@@ -29,6 +29,7 @@ NUMBERS = {
     "double": (int, float),
     "timestamp": (int, float),
 }
+CHECKED = ("sagemaker", "sagemaker-metrics")
 checked: list[str] = []
 """The operations whose replies were checked."""
 
@@ -43,8 +44,8 @@ def client(service: str, url: str, secret: str = "secret", **options: Any) -> An
         aws_secret_access_key=secret,
         config=CONFIG.merge(Config(**options)),
     )
-    if service == "sagemaker":
-        made.meta.events.register("after-call.sagemaker", _check)
+    if service in CHECKED:
+        made.meta.events.register(f"after-call.{service}", _check)
     return made
 
 

@@ -21,14 +21,17 @@ from modelport.api.platform import Platform
 from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
+from modelport.control.services.experiments import Experiments
 from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
+from modelport.control.services.model_cards import ModelCards
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.replica_logs import ReplicaLogs
 from modelport.control.services.reset import Reset
+from modelport.control.services.run_metrics import RunMetrics
 from modelport.control.services.scaling import Scaling
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
@@ -85,6 +88,9 @@ class Doors:
             objects=ObjectStore(self.records, self.artifacts),
             metrics_over_time=MetricStore(self.records),
             alarms=Alarms(self.records),
+            experiments=Experiments(self.records),
+            model_cards=ModelCards(self.records),
+            run_metrics=RunMetrics(self.records),
             tags=Tags(self.records),
             reset=Reset(self.records, wake),
             replica_logs=ReplicaLogs(self.records, layout.logs),

@@ -12,6 +12,7 @@ from modelport.api.aws.cloudwatch import CLOUDWATCH
 from modelport.api.aws.door import AwsDoor
 from modelport.api.aws.runtime import Runtime
 from modelport.api.aws.s3.app import S3
+from modelport.api.aws.sagemaker.metrics import SAGEMAKER_METRICS
 from modelport.api.aws.sagemaker.service import SAGEMAKER
 from modelport.api.callers import check_scopes
 from modelport.api.gate import Gate
@@ -48,6 +49,7 @@ def build_app(platform: Platform) -> FastAPI:
         AwsDoor,
         platform=platform,
         services={service.name: service for service in (SAGEMAKER, CLOUDWATCH, AUTOSCALING)},
+        metrics=SAGEMAKER_METRICS,
         runtime=runtime,
         s3=S3(platform.objects, platform.settings, platform.callers),
     )

@@ -12,14 +12,17 @@ from modelport.access.principals import Callers
 from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
+from modelport.control.services.experiments import Experiments
 from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
 from modelport.control.services.metrics import MetricStore
+from modelport.control.services.model_cards import ModelCards
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
 from modelport.control.services.replica_logs import ReplicaLogs
 from modelport.control.services.reset import Reset
+from modelport.control.services.run_metrics import RunMetrics
 from modelport.control.services.scaling import Scaling
 from modelport.control.services.status import Status
 from modelport.control.services.tags import Tags
@@ -40,6 +43,9 @@ class Platform:
         objects: The object store that S3 clients see.
         metrics_over_time: Series of samples.
         alarms: Alarms over them.
+        experiments: Experiments, trials and trial components.
+        model_cards: Model cards and their versions.
+        run_metrics: What trial components told of themselves.
         tags: Tags of all resources.
         reset: Forgets everything.
         replica_logs: What replicas of custom code printed.
@@ -61,6 +67,9 @@ class Platform:
     objects: ObjectStore
     metrics_over_time: MetricStore
     alarms: Alarms
+    experiments: Experiments
+    model_cards: ModelCards
+    run_metrics: RunMetrics
     tags: Tags
     reset: Reset
     replica_logs: ReplicaLogs

@@ -24,6 +24,11 @@ class Kind(StrEnum):
     PROCESSING_JOB = "ProcessingJob"
     ALARM = "Alarm"
     SCALABLE_TARGET = "ScalableTarget"
+    EXPERIMENT = "Experiment"
+    TRIAL = "Trial"
+    TRIAL_COMPONENT = "TrialComponent"
+    MODEL_CARD = "ModelCard"
+    MODEL_CARD_VERSION = "ModelCardVersion"
 
 
 Spec = TypeVar("Spec")
@@ -37,8 +42,10 @@ class Resource(Generic[Spec, Status, Notes]):
 
     Args:
         kind: What it is.
-        name: Unique within its kind; a ModelPackage's is `group:version`.
-        parent: Name of the group of a ModelPackage; None for the others.
+        name: Unique within its kind; `group:version` of a ModelPackage, `card:version` of a
+            ModelCardVersion.
+        parent: Name of the group of a ModelPackage, of the experiment of a Trial, of the card of a
+            ModelCardVersion; None for the others.
         spec: What was asked for, in the shape of SageMaker's request.
         status: What is so, in the shape of SageMaker's answer to describe.
         modelport: What SageMaker has no word for; never shown by the AWS door.

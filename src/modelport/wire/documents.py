@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from modelport.domain import alarm, endpoint, job, registry, scaling
+from modelport.domain import alarm, endpoint, experiment, job, model_card, registry, scaling
 from modelport.domain.errors import InvalidInput
 from modelport.domain.resource import Kind, Nothing
 
@@ -31,6 +31,11 @@ VIEWS: dict[Kind, tuple[type, type, type]] = {
     Kind.ALARM: (alarm.AlarmSpec, alarm.AlarmStatus, Nothing),
     Kind.SCALABLE_TARGET: (scaling.ScalableTargetSpec, scaling.ScalingState, Nothing),
     Kind.PROCESSING_JOB: (job.ProcessingSpec, job.ProcessingState, job.JobNotes),
+    Kind.EXPERIMENT: (experiment.ExperimentSpec, Nothing, Nothing),
+    Kind.TRIAL: (experiment.TrialSpec, Nothing, experiment.TrialNotes),
+    Kind.TRIAL_COMPONENT: (experiment.TrialComponentSpec, Nothing, experiment.TrialComponentNotes),
+    Kind.MODEL_CARD: (model_card.ModelCardSpec, Nothing, model_card.ModelCardNotes),
+    Kind.MODEL_CARD_VERSION: (model_card.ModelCardVersionSpec, Nothing, Nothing),
 }
 """Per kind: the types of `spec`, `status` and `modelport`."""
 

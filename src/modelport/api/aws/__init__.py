@@ -9,5 +9,5 @@ Belongs here: AWS's protocols, names, errors and limits. Not here: what a wish m
     validation.py    a request against its shape
     shaping.py       a result as its shape has it
     paging.py        lists: filters, order, pages
-    sagemaker/       the operations themselves
+    sagemaker/       the operations themselves; metrics.py is a service of its own, told by its paths
 """

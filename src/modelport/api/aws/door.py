@@ -1,6 +1,7 @@
 """Which AWS service a request is meant for, who asks, and the reply.
 
 Source: AWS JSON 1.1 protocol: `POST /`, `X-Amz-Target: PREFIX.Operation`; an error is 400 with `__type`.
+SageMaker Metrics speaks REST-JSON: method and path tell the operation, `x-amzn-errortype` the error.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ UNKNOWN_OPERATION = "UnknownOperationException"
 RUNTIME_PATH = "/endpoints/"
 ASYNC_PATH = "/async-invocations"
 S3_SERVICE = "s3"
+SAGEMAKER_SERVICE = "sagemaker"
 FORM = "application/x-www-form-urlencoded"
 JSON = b"application/x-amz-json-%b"
+REST_JSON = b"application/json"
 QUERY_MODE = "x-amzn-query-mode"
 XML = b"text/xml"
 _log = structlog.get_logger("modelport.aws")
@@ -51,6 +54,7 @@ class AwsDoor:
         app: Everything else.
         platform: What operations stand on.
         services: Those offered, by their name in a credential scope.
+        metrics: Told by its paths: it shares its name in a credential scope with SageMaker.
         runtime: Answers predictions.
         s3: Answers for buckets and objects.
     """
@@ -61,12 +65,17 @@ class AwsDoor:
         platform: Platform,
         services: Mapping[str, Service],
         *,
+        metrics: Service,
         runtime: ASGIApp,
         s3: S3,
     ) -> None:
         self._app = app
         self._platform = platform
         self._services = services
+        self._metrics = metrics
+        self._metrics_paths = {
+            request.partition(" ")[2] for request in load_table(metrics.name).requests.values()
+        }
         self._runtime = runtime
         self._async_runtime = AsyncRuntime(platform)
         self._s3 = s3
@@ -93,8 +102,10 @@ class AwsDoor:
     async def _answer(self, signed: SignedRequest, request: HttpRequest, send: Send) -> None:
         request_id, credential = str(uuid.uuid4()), signed.credential
         headers, settings = dict(request.headers), self._platform.settings
-        in_xml = FORM in headers.get("content-type", "")
-        kind = XML if in_xml else JSON % b"1.1"
+        path = request.scope["path"]
+        by_path = credential.service == SAGEMAKER_SERVICE and path in self._metrics_paths
+        in_xml = FORM in headers.get("content-type", "") and not by_path
+        kind = XML if in_xml else REST_JSON if by_path else JSON % b"1.1"
         status, told = 200, {}
         try:
             self._platform.callers.claimed(signed)
@@ -104,18 +115,26 @@ class AwsDoor:
             body = _unpacked(body, headers.get("content-encoding"), settings)
             if credential.service in QUERY_SERVICES:
                 reply = answer_query(credential.service, read_form(body), principal, request_id)
+            elif by_path:
+                name = _operation_at(load_table(self._metrics.name), request.method, path)
+                reply = await run_in_threadpool(
+                    self._perform, self._metrics, name, body, credential, principal
+                )
             else:
                 service = self._service(credential.service)
-                kind = JSON % load_table(service.name).json_version.encode("ascii")
-                reply = await run_in_threadpool(self._perform, service, headers, body, credential, principal)
+                table = load_table(service.name)
+                kind = JSON % table.json_version.encode("ascii")
+                name = _operation(table, headers.get("x-amz-target", ""))
+                reply = await run_in_threadpool(self._perform, service, name, body, credential, principal)
         except ClientDisconnect:
             return
         except (ModelportError, AwsError) as problem:
             error = aws_error(problem) if isinstance(problem, ModelportError) else problem
             status = error.status
-            document = {"__type": error.code, "message": error.message}
-            reply = query_error(error, request_id) if in_xml else msgspec.json.encode(document)
-            if QUERY_MODE in headers:  # its clients know errors by the codes of the query protocol
+            reply = query_error(error, request_id) if in_xml else _error_document(error, by_path=by_path)
+            if by_path:
+                told = {b"x-amzn-errortype": error.code.encode("ascii", "replace")}
+            elif QUERY_MODE in headers:  # its clients know errors by the codes of the query protocol
                 told = {b"x-amzn-query-error": f"{error.code};Sender".encode("ascii", "replace")}
         await _send_reply(send, status, {b"content-type": kind, **told}, reply, request_id)
 
@@ -132,14 +151,13 @@ class AwsDoor:
     def _perform(
         self,
         service: Service,
-        headers: Mapping[str, str],
+        name: str,
         body: bytes,
         credential: Credential,
         principal: Principal,
     ) -> bytes:
         """Do what a request asks for; return the body of its answer."""
         table = load_table(service.name)
-        name = _operation(table, headers.get("x-amz-target", ""))
         signature = table.operations[name]
         try:
             scope, operation = service.operations[name]
@@ -176,6 +194,21 @@ def _operation(table: Table, target: str) -> str:
             UNKNOWN_OPERATION, f"modelport does not offer {name}; docs/reference/aws.md lists what it offers"
         )
     raise AwsError(UNKNOWN_OPERATION, f"there is no operation {target[:80]!r}")
+
+
+def _operation_at(table: Table, method: str, path: str) -> str:
+    asked = f"{method} {path}"
+    for name, request in table.requests.items():
+        if request == asked:
+            return name
+    known = ", ".join(table.requests.values())
+    raise AwsError(UNKNOWN_OPERATION, f"there is no operation {asked!r}, expected one of: {known}", 404)
+
+
+def _error_document(error: AwsError, *, by_path: bool) -> bytes:
+    if by_path:
+        return msgspec.json.encode({"message": error.message})
+    return msgspec.json.encode({"__type": error.code, "message": error.message})
 
 
 def _decode(body: bytes) -> Any:

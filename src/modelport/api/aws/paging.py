@@ -41,7 +41,11 @@ class Listing:
 
 
 def list_page(
-    parameters: dict[str, Any], found: Iterable[Found], *, status: Callable[[Found], str] | None = None
+    parameters: dict[str, Any],
+    found: Iterable[Found],
+    *,
+    status: Callable[[Found], str] | None = None,
+    version: Callable[[Found], int] | None = None,
 ) -> Listing:
     """Return the page a request asks for.
 
@@ -49,6 +53,7 @@ def list_page(
         parameters: Of the request.
         found: All resources of the kind.
         status: Returns a resource's status, where the list filters or sorts by it.
+        version: Returns a resource's number, where the list sorts by it.
 
     Raises:
         AwsError: The token is not one that this list gave.
@@ -56,7 +61,11 @@ def list_page(
     order = parameters.get("SortBy", "CreationTime")
     descending = parameters.get("SortOrder", "Descending") == "Descending"
     marked = sorted(
-        ((_mark(item, order, status), item) for item in found if _is_wanted(item, parameters, status)),
+        (
+            (_mark(item, order, status, version), item)
+            for item in found
+            if _is_wanted(item, parameters, status)
+        ),
         key=lambda pair: pair[0],
         reverse=descending,
     )
@@ -100,7 +109,14 @@ def _is_wanted(item: Found, parameters: dict[str, Any], status: Callable[[Found]
     return True
 
 
-def _mark(item: Found, order: str, status: Callable[[Found], str] | None) -> _Mark:
+def _mark(
+    item: Found,
+    order: str,
+    status: Callable[[Found], str] | None,
+    version: Callable[[Found], int] | None,
+) -> _Mark:
+    if order == "Version" and version is not None:
+        return f"{version(item):012d}", item.name
     if order == "Name":
         return item.name, item.name
     if order == "Status" and status is not None:

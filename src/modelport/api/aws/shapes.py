@@ -57,6 +57,7 @@ class Table(msgspec.Struct, frozen=True):
         botocore: The version it was made from.
         target_prefix: Before the operation in X-Amz-Target.
         json_version: Of the protocol.
+        requests: Of a service whose protocol is REST-JSON: operation to `METHOD /path`.
         operations: Those we offer.
         others: Those the service has besides.
         shapes: By name.
@@ -65,6 +66,7 @@ class Table(msgspec.Struct, frozen=True):
     botocore: str
     target_prefix: str
     json_version: str
+    requests: dict[str, str]
     operations: dict[str, Signature]
     others: tuple[str, ...]
     shapes: dict[str, Shape]

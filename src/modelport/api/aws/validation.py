@@ -17,6 +17,7 @@ from modelport.api.aws.errors import VALIDATION, AwsError
 from modelport.api.aws.shapes import Shape, Table
 
 SHOWN_MAX = 256
+WHOLE_MAX = {"integer": 2**31 - 1, "long": 2**63 - 1}
 _NUMBERS = ("integer", "long", "float", "double")
 _WORDS = {"structure": "a structure", "list": "a list", "map": "a map"}
 
@@ -81,13 +82,23 @@ def _read_scalar(shape: Shape, value: Any, path: str) -> Any:
     if shape.type in _NUMBERS:
         whole = shape.type in ("integer", "long")
         fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-        if not fits or not math.isfinite(value):
+        if not fits or not _is_within(shape.type, value):
             raise _misfit(path, value, "a whole number" if whole else "a number")
         return value if whole else float(value)
     wanted: type = bool if shape.type == "boolean" else str
     if not isinstance(value, wanted):
         raise _misfit(path, value, "a boolean" if wanted is bool else "a string")
     return value
+
+
+def _is_within(kind: str, value: float) -> bool:
+    """Return whether a number is one of its type: JSON knows larger ones."""
+    if kind in WHOLE_MAX:
+        return -WHOLE_MAX[kind] - 1 <= value <= WHOLE_MAX[kind]
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
 
 
 def _read_time(value: Any, path: str) -> datetime:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from modelport.domain.errors import Conflict
 
-NEWEST = "0004"
+NEWEST = "0005"
 """The newest file in `migrations/versions`; a test compares. A start whose database has it skips Alembic."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -127,5 +127,32 @@ invocations = Table(
 )
 Index("invocations_of_endpoint", invocations.c.endpoint, invocations.c.number)
 
-EMPTIED = (resources, buckets, objects, uploads, parts, invocations)
+# What a run told of itself, point by point, and each metric's summary, so that describing a run is cheap.
+run_points = Table(
+    "run_points",
+    metadata,
+    Column("component", _Name, primary_key=True),
+    Column("metric", String(64), primary_key=True),  # digest of its name
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # in the order they came
+    Column("at", Float, nullable=False),  # seconds since 1970
+    Column("step", BigInteger, nullable=True),
+    Column("value", Float, nullable=False),
+)
+
+run_metrics = Table(
+    "run_metrics",
+    metadata,
+    Column("component", _Name, primary_key=True),
+    Column("metric", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("mean", Float, nullable=False),
+    Column("spread", Float, nullable=False),  # sum of squared distances from the mean
+    Column("least", Float, nullable=False),
+    Column("most", Float, nullable=False),
+    Column("last", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+)
+
+EMPTIED = (resources, buckets, objects, uploads, parts, invocations, run_points, run_metrics)
 """What a reset forgets, besides metrics. History stays, and so do numbers: a table's is never used again."""

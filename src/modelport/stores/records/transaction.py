@@ -27,6 +27,11 @@ NOUNS = {
     Kind.ENDPOINT: "endpoint",
     Kind.TRANSFORM_JOB: "transform job",
     Kind.PROCESSING_JOB: "processing job",
+    Kind.EXPERIMENT: "experiment",
+    Kind.TRIAL: "trial",
+    Kind.TRIAL_COMPONENT: "trial component",
+    Kind.MODEL_CARD: "model card",
+    Kind.MODEL_CARD_VERSION: "model card version",
 }
 _LISTS = {
     Kind.MODEL_PACKAGE_GROUP: "modelport models",
@@ -38,6 +43,11 @@ _LISTS = {
     Kind.SCALABLE_TARGET: "aws application-autoscaling describe-scalable-targets",
     Kind.TRANSFORM_JOB: "modelport jobs",
     Kind.PROCESSING_JOB: "modelport jobs",
+    Kind.EXPERIMENT: "aws sagemaker list-experiments",
+    Kind.TRIAL: "aws sagemaker list-trials",
+    Kind.TRIAL_COMPONENT: "aws sagemaker list-trial-components",
+    Kind.MODEL_CARD: "aws sagemaker list-model-cards",
+    Kind.MODEL_CARD_VERSION: "aws sagemaker list-model-card-versions --model-card-name NAME",
 }
 
 

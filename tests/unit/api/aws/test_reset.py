@@ -19,6 +19,10 @@ def fill(url):
     s3.put_object(Bucket="bucket", Key="k", Body=b"x")
     sagemaker.create_model(ModelName="m", PrimaryContainer={"ModelDataUrl": "s3://bucket/k"})
     cloudwatch.put_metric_data(Namespace="n", MetricData=[{"MetricName": "m", "Value": 1.0}])
+    sagemaker.create_trial_component(TrialComponentName="c")
+    told = {"MetricName": "m", "Timestamp": 1, "Value": 1.0}
+    aws.client("sagemaker-metrics", url).batch_put_metrics(TrialComponentName="c", MetricData=[told])
+    assert sagemaker.describe_trial_component(TrialComponentName="c")["Metrics"][0]["Count"] == 1
     return s3, sagemaker, cloudwatch
 
 

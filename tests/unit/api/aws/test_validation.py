@@ -15,6 +15,8 @@ from modelport.api.aws.shapes import Shape, Table, load_table
 from modelport.api.aws.validation import validate
 
 TABLE = load_table("sagemaker")
+METRICS = load_table("sagemaker-metrics")
+EVERY = [(table, name) for table in (TABLE, METRICS) for name in sorted(table.operations)]
 DEPTH_MAX = 5
 WORDS = (
     "a",
@@ -130,28 +132,32 @@ def _broken_words(shape: Shape) -> Iterator[str]:
                 return
 
 
-@pytest.mark.parametrize("operation", sorted(TABLE.operations))
-def test_a_sample_is_valid_and_each_violation_of_it_is_found(operation):
-    name = TABLE.operations[operation].input
-    good = sample(TABLE, name)
-    assert validate(TABLE, name, good)
-    for broken in violations(TABLE, name, good):
+def send(doors, table: Table, operation: str, request: Any) -> Any:
+    """Return the answer to a request, told by path or by header as its service wants it."""
+    method, path = table.requests.get(operation, "POST /").split()
+    headers = {"Authorization": AUTHORIZATION, "X-Amz-Target": f"SageMaker.{operation}"}
+    return doors.client.request(method, path, content=json.dumps(request), headers=headers)
+
+
+@pytest.mark.parametrize(("table", "operation"), EVERY, ids=[name for _, name in EVERY])
+def test_a_sample_is_valid_and_each_violation_of_it_is_found(table, operation):
+    name = table.operations[operation].input
+    good = sample(table, name)
+    assert validate(table, name, good) is not None
+    for broken in violations(table, name, good):
         with pytest.raises(AwsError) as caught:
-            validate(TABLE, name, broken)
+            validate(table, name, broken)
         assert caught.value.code in CODES, broken
 
 
 def test_every_violation_gets_a_4xx_through_the_door_and_makes_nothing(doors):
     sent = 0
-    for operation, signature in TABLE.operations.items():
-        for broken in violations(TABLE, signature.input, sample(TABLE, signature.input)):
-            answer = doors.client.post(
-                "/",
-                content=json.dumps(broken),
-                headers={"Authorization": AUTHORIZATION, "X-Amz-Target": f"SageMaker.{operation}"},
-            )
+    for table, operation in EVERY:
+        name = table.operations[operation].input
+        for broken in violations(table, name, sample(table, name)):
+            answer = send(doors, table, operation, broken)
             assert answer.status_code == 400, (operation, broken, answer.text)
-            assert answer.json()["__type"] in CODES
+            assert (answer.headers.get("x-amzn-errortype") or answer.json()["__type"]) in CODES
             assert answer.headers["x-amzn-requestid"]
             sent += 1
     assert sent > 500
@@ -160,18 +166,18 @@ def test_every_violation_gets_a_4xx_through_the_door_and_makes_nothing(doors):
     assert not platform.endpoints.configs().items
     assert not platform.endpoints.list().items
     assert not platform.registry.groups().items
+    assert not platform.experiments.experiments()
+    assert not platform.experiments.trials()
+    assert not platform.experiments.components()
+    assert not platform.model_cards.cards()
 
 
 def test_requests_with_any_members_and_with_only_required_ones_are_never_a_fault_of_the_server(doors):
-    for name, operation in TABLE.operations.items():
-        least = sample(TABLE, operation.input, 0)
-        whole = sample(TABLE, operation.input)
+    for table, name in EVERY:
+        least = sample(table, table.operations[name].input, 0)
+        whole = sample(table, table.operations[name].input)
         for request in (least, *({**least, member: whole[member]} for member in whole), whole):
-            answer = doors.client.post(
-                "/",
-                headers={"Authorization": AUTHORIZATION, "X-Amz-Target": f"SageMaker.{name}"},
-                content=json.dumps(request),
-            )
+            answer = send(doors, table, name, request)
             assert answer.status_code in (200, 400), (name, request, answer.text)
 
 
@@ -188,6 +194,13 @@ def test_all_violations_are_told_at_once_in_awss_words():
     )
     assert "Value null at 'productionVariants.1.member.variantName' failed to satisfy constraint: " in message
     assert "Member must have value greater than or equal to 1" in message
+
+
+@pytest.mark.parametrize("number", [2**31, -(2**31) - 1, 10**400])
+def test_a_number_that_its_type_does_not_hold_is_told(number):
+    with pytest.raises(AwsError) as caught:
+        validate(TABLE, "ListModelsInput", {"MaxResults": number})
+    assert caught.value.code == "SerializationException"
 
 
 def test_members_nobody_knows_are_ignored():

@@ -19,6 +19,10 @@ PATHS = {
     Kind.MODEL_PACKAGE: "model-package",
     Kind.TRANSFORM_JOB: "transform-job",
     Kind.PROCESSING_JOB: "processing-job",
+    Kind.EXPERIMENT: "experiment",
+    Kind.TRIAL: "experiment-trial",
+    Kind.TRIAL_COMPONENT: "experiment-trial-component",
+    Kind.MODEL_CARD: "model-card",
 }
 _KINDS = {path: kind for kind, path in PATHS.items()}
 _ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]*:[0-9]{12}:([a-z-]+)/(.+)", re.ASCII)

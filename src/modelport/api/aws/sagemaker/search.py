@@ -1,4 +1,4 @@
-"""Search over models, endpoints, and the registry."""
+"""Search over models, endpoints, the registry, and experiments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelport.api.aws.calls import Call
 from modelport.api.aws.errors import AwsError
 from modelport.api.aws.numbered import read_token, write_token
 from modelport.api.aws.paging import every
-from modelport.api.aws.sagemaker import endpoints, models, packages
+from modelport.api.aws.sagemaker import endpoints, experiments, models, packages, trial_components
 from modelport.api.aws.sagemaker.search_filters import matches, value_of
 from modelport.domain.errors import InvalidInput
 from modelport.domain.resource import Resource
@@ -72,11 +72,53 @@ def _read_packages(call: Call) -> list[Document]:
     ]
 
 
+def _read_experiments(call: Call) -> list[Document]:
+    found = call.platform.experiments.experiments()
+    return [_tagged(experiments.describe_found(call, one), one) for one in found]
+
+
+def _read_trials(call: Call) -> list[Document]:
+    known = {one.name: one for one in call.platform.experiments.components()}
+    return [
+        _tagged(experiments.describe_found_trial(call, trial), trial)
+        | {
+            "TrialComponentSummaries": [
+                trial_components.summarize(call, known[name])
+                for name in trial.modelport.components
+                if name in known
+            ]
+        }
+        for trial in call.platform.experiments.trials()
+    ]
+
+
+def _read_components(call: Call) -> list[Document]:
+    owners = {trial.name: trial.parent for trial in call.platform.experiments.trials()}
+    return [
+        _tagged(trial_components.describe_found(call, one), one)
+        | {
+            "Parents": [
+                {"TrialName": name, "ExperimentName": owners[name]}
+                for name in one.modelport.trials
+                if name in owners
+            ]
+        }
+        for one in call.platform.experiments.components()
+    ]
+
+
 _KINDS: Mapping[str, tuple[Scope, Callable[[Call], list[Document]], Callable[[Document], Document]]] = {
     "Model": (Scope.ENDPOINTS_READ, _read_models, lambda found: {"Model": {"Model": found}}),
     "Endpoint": (Scope.ENDPOINTS_READ, _read_endpoints, lambda found: {"Endpoint": found}),
     "ModelPackageGroup": (Scope.REGISTRY_READ, _read_groups, lambda found: {"ModelPackageGroup": found}),
     "ModelPackage": (Scope.REGISTRY_READ, _read_packages, lambda found: {"ModelPackage": found}),
+    "Experiment": (Scope.REGISTRY_READ, _read_experiments, lambda found: {"Experiment": found}),
+    "ExperimentTrial": (Scope.REGISTRY_READ, _read_trials, lambda found: {"Trial": found}),
+    "ExperimentTrialComponent": (
+        Scope.REGISTRY_READ,
+        _read_components,
+        lambda found: {"TrialComponent": found},
+    ),
 }
 """Kind of resource: what its reader needs, how it is read, and where it stands in a result."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from modelport.api.aws.errors import AwsError
-from modelport.domain.errors import Conflict, NotFound
+from modelport.domain.errors import Conflict, NotFound, Refused
 
 
 @contextmanager
@@ -45,3 +45,38 @@ def creating(noun: str, arn: str) -> Iterator[None]:
         yield
     except Conflict as error:
         raise AwsError("ValidationException", f'Cannot create already existing {noun} "{arn}".') from error
+
+
+@contextmanager
+def keeping(noun: str, name: str) -> Iterator[None]:
+    """Tell what went wrong with a new resource that is only kept, in the words its SDK looks for.
+
+    Source: sagemaker-python-sdk, experiment.py: a ValidationException with "already exists" is no failure.
+
+    Args:
+        noun: What it is, for example `Trial`.
+        name: Its name.
+
+    Raises:
+        AwsError: The block found that the name is taken, or what it belongs to is missing.
+    """
+    try:
+        with looking():
+            yield
+    except Conflict as error:
+        raise AwsError("ValidationException", f"{noun} with name ({name}) already exists.") from error
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """Tell of what is missing, or too much, by the errors that its operations have of their own.
+
+    Raises:
+        AwsError: The block found that something is not there, or that a limit is reached.
+    """
+    try:
+        yield
+    except NotFound as error:
+        raise AwsError("ResourceNotFound", f"{error.message}; {error.hint}") from error
+    except Refused as error:
+        raise AwsError("ResourceLimitExceeded", f"{error.message}; {error.hint}") from error
