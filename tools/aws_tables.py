@@ -35,6 +35,7 @@ OFFERED = {
         *("PutMetricData", "GetMetricStatistics", "GetMetricData", "ListMetrics"),
         *("PutMetricAlarm", "DescribeAlarms", "DescribeAlarmsForMetric", "SetAlarmState", "DeleteAlarms"),
     ),
+    "logs": ("DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"),
 }
 """Per service, as credential scopes name it: the operations that a table describes."""
 

@@ -23,6 +23,7 @@ from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.logs import Logs
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
@@ -85,6 +86,7 @@ class Doors:
             tags=Tags(self.records),
             reset=Reset(self.records, wake),
             replica_logs=ReplicaLogs(self.records, layout.logs),
+            logs=Logs(self.records, layout, clock),
             events=Events(self.records),
             status=Status(
                 self.records, layout, workers=list, workers_expected=1, routes=lambda: RouteTable(0)

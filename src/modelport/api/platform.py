@@ -14,6 +14,7 @@ from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.logs import Logs
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
@@ -41,6 +42,7 @@ class Platform:
         tags: Tags of all resources.
         reset: Forgets everything.
         replica_logs: What replicas of custom code printed.
+        logs: That and what jobs wrote, by lines with times.
         events: History.
         status: The platform as it is now.
         artifacts: Bytes by digest.
@@ -60,6 +62,7 @@ class Platform:
     tags: Tags
     reset: Reset
     replica_logs: ReplicaLogs
+    logs: Logs
     events: Events
     status: Status
     artifacts: LocalArtifacts

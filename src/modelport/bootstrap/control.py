@@ -79,6 +79,7 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         tags=services.tags,
         reset=services.reset,
         replica_logs=services.replica_logs,
+        logs=services.logs,
         events=services.events,
         status=services.status,
         artifacts=artifacts,

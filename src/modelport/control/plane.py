@@ -15,6 +15,7 @@ from modelport.control.endpoint_reconciler import EndpointReconciler
 from modelport.control.engine import Engine
 from modelport.control.feed import Feed
 from modelport.control.job_reconciler import JobReconciler
+from modelport.control.log_watch import LogWatch
 from modelport.control.loop import Loop
 from modelport.control.ownership import Ownership
 from modelport.control.replicas import Replicas
@@ -27,6 +28,7 @@ from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.logs import Logs
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
 from modelport.control.services.registry import Registry
@@ -61,6 +63,7 @@ class Services:
     tags: Tags
     reset: Reset
     replica_logs: ReplicaLogs
+    logs: Logs
     events: Events
     status: Status
 
@@ -132,7 +135,9 @@ class ControlPlane:
         )
         sampler = Sampler(self.records, layout.metrics, read_totals, clock)
         alarms = AlarmWatch(self.records, clock)
-        self.loop = Loop((self._endpoints, jobs, sweeper, sampler, alarms), clock=clock, wake=wake)
+        logs = Logs(self.records, layout, clock)
+        log_watch = LogWatch(self.records, logs, layout, clock)
+        self.loop = Loop((self._endpoints, jobs, sweeper, sampler, alarms, log_watch), clock=clock, wake=wake)
         self.services = Services(
             registry=Registry(self.records, artifacts),
             endpoints=Endpoints(self.records, wake.set),
@@ -144,6 +149,7 @@ class ControlPlane:
             tags=Tags(self.records),
             reset=Reset(self.records, wake.set),
             replica_logs=ReplicaLogs(self.records, layout.logs),
+            logs=logs,
             events=Events(self.records),
             status=Status(
                 self.records,

@@ -7,6 +7,7 @@ import botocore
 import pytest
 
 from modelport.api.aws.cloudwatch import CLOUDWATCH
+from modelport.api.aws.logs import LOGS
 from modelport.api.aws.sagemaker.service import SAGEMAKER
 from modelport.api.aws.shapes import load_table
 
@@ -30,7 +31,7 @@ def test_what_a_table_describes_still_is_in_the_installed_botocore(service):
     assert set(table.shapes) <= set(made["shapes"])
 
 
-@pytest.mark.parametrize("service", [SAGEMAKER, CLOUDWATCH], ids=lambda service: service.name)
+@pytest.mark.parametrize("service", [SAGEMAKER, CLOUDWATCH, LOGS], ids=lambda service: service.name)
 def test_every_operation_of_a_table_is_offered(service):
     assert set(service.operations) == set(load_table(service.name).operations)
 
