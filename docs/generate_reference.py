@@ -23,6 +23,7 @@ from modelport.api import operation
 from modelport.api.aws.autoscaling import AUTOSCALING
 from modelport.api.aws.calls import Service
 from modelport.api.aws.cloudwatch import CLOUDWATCH
+from modelport.api.aws.logs import LOGS
 from modelport.api.aws.query import QUERY_SERVICES
 from modelport.api.aws.s3.app import OPERATIONS
 from modelport.api.aws.sagemaker.metrics import SAGEMAKER_METRICS
@@ -215,6 +216,14 @@ def aws_page() -> str:
         "",
         "`AWS/SageMaker` has `Invocations`, `Invocation4XXErrors`, `Invocation5XXErrors` and `ModelLatency`",
         "(microseconds) by `EndpointName` and `VariantName`, a few seconds after the requests, for 15 days.",
+        "",
+        "## CloudWatch Logs",
+        "",
+        "| operation | does | scope |",
+        "|---|---|---|",
+        *_operations(LOGS),
+        "",
+        "The logs of jobs need `jobs:read` instead. Filter patterns are words, phrases, `-word` and `?word`.",
         "",
         "## Application Auto Scaling",
         "",

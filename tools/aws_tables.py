@@ -46,6 +46,7 @@ OFFERED = {
         *("PutMetricData", "GetMetricStatistics", "GetMetricData", "ListMetrics"),
         *("PutMetricAlarm", "DescribeAlarms", "DescribeAlarmsForMetric", "SetAlarmState", "DeleteAlarms"),
     ),
+    "logs": ("DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"),
 }
 """Per service, as credential scopes name it: the operations that a table describes."""
 

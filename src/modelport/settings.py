@@ -301,6 +301,11 @@ class HomeLayout:
         """Return the folder of process logs."""
         return self.home / "logs"
 
+    @property
+    def log_marks(self) -> Path:
+        """Return the folder of the times of replicas' logs: `{endpoint}/{variant}/{replica}`."""
+        return self.home / "log-marks"
+
 
 def read_settings(
     flags: Mapping[str, Any] | None = None,

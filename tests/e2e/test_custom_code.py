@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 
 import joblib
@@ -60,6 +61,18 @@ def transform_fn(model, body, content_type, accept):
     except OSError as error:
         found["writes"] = type(error).__name__
     return json.dumps(found)
+"""
+DIES = """
+import os, signal
+
+print("loading", flush=True)
+
+def model_fn(model_dir):
+    return None
+
+def transform_fn(model, body, content_type, accept):
+    os.write(1, b"these are my last words")
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 SERVE = """
 import http.server, os
@@ -125,6 +138,7 @@ def archives(platform, tmp_path_factory):
         "fails": script_archive(FAILS),
         "looks": script_archive(LOOKS.replace("HOME", repr(str(platform.layout.home)))),
         "imports": script_archive("import no_such_module"),
+        "dies": script_archive(DIES),
         "aborts": script_archive("import os; os.abort()"),
         "served": script_archive("", word=b"hello"),
         **{f"says-{word}": script_archive(SAYS.format(word)) for word in ("one", "two")},
@@ -214,6 +228,28 @@ def test_a_program_that_serves_by_itself(serve, runtime):
     assert serve("served", "own-server:3")["EndpointStatus"] == "InService"
     reply = runtime.invoke_endpoint(EndpointName="served", ContentType="text/plain", Body=b"world")
     assert (reply["ContentType"], reply["Body"].read()) == ("text/x-own", b"hello world")
+
+
+def test_cloudwatch_has_what_a_replica_printed_and_its_last_words(serve, platform, runtime):
+    before = time.time() - 1
+    assert serve("dies")["EndpointStatus"] == "InService"
+    with pytest.raises(ClientError):
+        ask(runtime, "dies")
+    logs, group = aws.client("logs", platform.control_url), "/aws/sagemaker/Endpoints/dies"
+    (stream,) = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix="A/")["logStreams"]
+
+    def events():
+        name = stream["logStreamName"]
+        return logs.get_log_events(logGroupName=group, logStreamName=name, startFromHead=True)["events"]
+
+    def said(word):
+        return [event for event in events() if word in event["message"]]
+
+    assert wait_for(lambda: said("these are my last words"), what="its last words")
+    assert said("loading")
+    times = [event["timestamp"] / 1000 for event in events()]
+    assert times == sorted(times)
+    assert before <= times[0] <= times[-1] <= time.time()
 
 
 def test_versions_of_code_change_without_a_failed_request(platform, sagemaker, runtime, archives):

@@ -25,6 +25,7 @@ from modelport.control.services.experiments import Experiments
 from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.logs import Logs
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.model_cards import ModelCards
 from modelport.control.services.objects import ObjectStore
@@ -100,7 +101,7 @@ class Doors:
                 lambda: self.routes,
                 pending_max=self.settings.async_requests_max,
                 wake=wake,
-            ),
+            logs=Logs(self.records, layout, clock),
             scaling=Scaling(self.records),
             events=Events(self.records),
             status=Status(self.records, layout, workers=list, workers_expected=1, routes=lambda: self.routes),

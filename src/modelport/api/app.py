@@ -10,6 +10,7 @@ from modelport.api import operation
 from modelport.api.aws.autoscaling import AUTOSCALING
 from modelport.api.aws.cloudwatch import CLOUDWATCH
 from modelport.api.aws.door import AwsDoor
+from modelport.api.aws.logs import LOGS
 from modelport.api.aws.runtime import Runtime
 from modelport.api.aws.s3.app import S3
 from modelport.api.aws.sagemaker.metrics import SAGEMAKER_METRICS
@@ -48,7 +49,7 @@ def build_app(platform: Platform) -> FastAPI:
     app.add_middleware(
         AwsDoor,
         platform=platform,
-        services={service.name: service for service in (SAGEMAKER, CLOUDWATCH, AUTOSCALING)},
+        services={service.name: service for service in (SAGEMAKER, CLOUDWATCH, LOGS, AUTOSCALING)},
         metrics=SAGEMAKER_METRICS,
         runtime=runtime,
         s3=S3(platform.objects, platform.settings, platform.callers),

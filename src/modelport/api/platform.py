@@ -16,6 +16,7 @@ from modelport.control.services.experiments import Experiments
 from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.logs import Logs
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.model_cards import ModelCards
 from modelport.control.services.objects import ObjectStore
@@ -51,6 +52,7 @@ class Platform:
         replica_logs: What replicas of custom code printed.
         invocations: Takes asynchronous requests in.
         scaling: Numbers of instances that follow a metric.
+        logs: That and what jobs wrote, by lines with times.
         events: History.
         status: The platform as it is now.
         artifacts: Bytes by digest.
@@ -75,6 +77,7 @@ class Platform:
     replica_logs: ReplicaLogs
     invocations: Invocations
     scaling: Scaling
+    logs: Logs
     events: Events
     status: Status
     artifacts: LocalArtifacts

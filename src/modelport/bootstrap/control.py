@@ -84,6 +84,7 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         replica_logs=services.replica_logs,
         invocations=services.invocations,
         scaling=services.scaling,
+        logs=services.logs,
         events=services.events,
         status=services.status,
         artifacts=artifacts,

@@ -17,6 +17,7 @@ from modelport.control.endpoint_reconciler import EndpointReconciler
 from modelport.control.engine import Engine
 from modelport.control.feed import Feed
 from modelport.control.job_reconciler import JobReconciler
+from modelport.control.log_watch import LogWatch
 from modelport.control.loop import Loop
 from modelport.control.ownership import Ownership
 from modelport.control.replicas import Replicas
@@ -31,6 +32,7 @@ from modelport.control.services.experiments import Experiments
 from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
+from modelport.control.services.logs import Logs
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.model_cards import ModelCards
 from modelport.control.services.objects import ObjectStore
@@ -74,6 +76,7 @@ class Services:
     replica_logs: ReplicaLogs
     invocations: Invocations
     scaling: Scaling
+    logs: Logs
     events: Events
     status: Status
 
@@ -158,8 +161,10 @@ class ControlPlane:
         )
         wishes = Endpoints(self.records, wake.set)
         autoscaler = Autoscaler(self.records, wishes, clock, wait_scale=settings.deployment_wait_scale)
+        logs = Logs(self.records, layout, clock)
+        log_watch = LogWatch(self.records, logs, layout, clock)
         self.loop = Loop(
-            (self._endpoints, self._async_runner, jobs, sweeper, sampler, alarms, autoscaler),
+            (self._endpoints, self._async_runner, jobs, sweeper, sampler, alarms, autoscaler, log_watch),
             clock=clock,
             wake=wake,
         )
@@ -185,6 +190,7 @@ class ControlPlane:
                 wake=wake.set,
             ),
             scaling=Scaling(self.records),
+            logs=logs,
             events=Events(self.records),
             status=Status(
                 self.records,

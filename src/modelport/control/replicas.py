@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from modelport.control.log_places import announce_logs
 from modelport.domain.clock import Clock
 from modelport.domain.errors import InvalidInput
 from modelport.domain.planning.endpoint import Trial, TrialState
@@ -55,6 +56,7 @@ class Replicas:
         self._told = False  # a process before this one may have died between the list and the word
         try:
             self._wanted = {spec.name: spec for spec in read_replicas(self._layout.replicas_file)}
+            announce_logs(self._layout.log_marks, self._wanted.values())
         except InvalidInput as error:
             _log.warning("replicas.unreadable", reason=error.message)
 
@@ -95,6 +97,7 @@ class Replicas:
             ended=sorted(self._wanted.keys() - wanted.keys()),
         )
         self._wanted = wanted
+        announce_logs(self._layout.log_marks, wanted.values())
         write_durably(self._layout.replicas_file, encode_replicas([wanted[name] for name in sorted(wanted)]))
         crash_point("replicas.written")
         self._tell()

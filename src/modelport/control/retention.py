@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from modelport.control.log_places import forget_logs
 from modelport.control.routes import RouteFiles
 from modelport.control.services.wishes import MADE_BY
 from modelport.domain.clock import Clock
@@ -173,6 +174,7 @@ class Retention:
         for log in self._layout.logs.glob(f"{PREFIX}*.log*"):
             if log.name.removesuffix(".1") not in wanted and log.stat().st_mtime < oldest:
                 log.unlink(missing_ok=True)
+        forget_logs(self._layout, wanted)
 
     def _sweep_labels(self) -> None:
         """Remove the hours of labels that are older than the captures they belong to."""

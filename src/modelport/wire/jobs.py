@@ -6,6 +6,7 @@ jobs/{name}/progress.json   how far it is (replaced by the job about twice a sec
 jobs/{name}/result.json     how it ended; durable, and the only truth about the outcome
 jobs/{name}/stop            exists when the job was asked to stop
 jobs/{name}/log.txt         standard output and error
+jobs/{name}/log.marks       when it was how long (written by control)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ PROGRESS_FILE = "progress.json"
 RESULT_FILE = "result.json"
 STOP_FILE = "stop"
 LOG_FILE = "log.txt"
+LOG_MARKS_FILE = "log.marks"
 
 
 class TransformWork(msgspec.Struct, frozen=True, tag="transform"):

@@ -8,6 +8,7 @@ from typing import Any
 
 from modelport.access.principals import Principal
 from modelport.access.scopes import Scope
+from modelport.api.aws.errors import VALIDATION
 from modelport.api.platform import Platform
 
 ACCOUNT = "123456789012"
@@ -46,7 +47,9 @@ class Service:
     Args:
         name: As tables and credential scopes name it.
         operations: Each with the scope its caller needs.
+        violation: Code of the error of a request that is not of its operation's shape.
     """
 
     name: str
     operations: Mapping[str, tuple[Scope, Operation]]
+    violation: str = VALIDATION

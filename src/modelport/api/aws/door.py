@@ -162,7 +162,11 @@ class AwsDoor:
         try:
             scope, operation = service.operations[name]
             principal.require(scope)
-            parameters = {} if signature.input is None else validate(table, signature.input, _decode(body))
+            parameters = (
+                {}
+                if signature.input is None
+                else validate(table, signature.input, _decode(body), service.violation)
+            )
             call = Call(name, parameters, credential.region, principal, self._platform)
             return msgspec.json.encode(shape_output(table, signature.output, operation(call)))
         except (ModelportError, AwsError):

@@ -22,7 +22,7 @@ _NUMBERS = ("integer", "long", "float", "double")
 _WORDS = {"structure": "a structure", "list": "a list", "map": "a map"}
 
 
-def validate(table: Table, name: str, value: Any) -> Any:
+def validate(table: Table, name: str, value: Any, violation: str = VALIDATION) -> Any:
     """Return a request's value as operations want it.
 
     Members that the shape does not have are left out, as AWS ignores them; None is as good as absent.
@@ -31,17 +31,18 @@ def validate(table: Table, name: str, value: Any) -> Any:
         table: Of the service.
         name: Of the shape.
         value: From JSON.
+        violation: Code of the service's error for it.
 
     Raises:
         AwsError: SerializationException when a value is of another type than its shape's,
-            ValidationException when it violates constraints; the message names all of them.
+            `violation` when it violates constraints; the message names all of them.
     """
     read = _read(table, name, value, "")
     violations = list(_violations(table, name, read, ""))
     if violations:
         count = len(violations)
         told = f"{count} validation error{'s' if count > 1 else ''} detected: {'; '.join(violations)}"
-        raise AwsError(VALIDATION, told)
+        raise AwsError(violation, told)
     return read
 
 

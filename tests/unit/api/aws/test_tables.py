@@ -6,7 +6,9 @@ from pathlib import Path
 import botocore
 import pytest
 
+from modelport.api.aws.autoscaling import AUTOSCALING
 from modelport.api.aws.cloudwatch import CLOUDWATCH
+from modelport.api.aws.logs import LOGS
 from modelport.api.aws.sagemaker.metrics import SAGEMAKER_METRICS
 from modelport.api.aws.sagemaker.service import SAGEMAKER
 from modelport.api.aws.shapes import load_table
@@ -32,7 +34,9 @@ def test_what_a_table_describes_still_is_in_the_installed_botocore(service):
 
 
 @pytest.mark.parametrize(
-    "service", [SAGEMAKER, SAGEMAKER_METRICS, CLOUDWATCH], ids=lambda service: service.name
+    "service",
+    [SAGEMAKER, SAGEMAKER_METRICS, CLOUDWATCH, LOGS, AUTOSCALING],
+    ids=lambda service: service.name,
 )
 def test_every_operation_of_a_table_is_offered(service):
     assert set(service.operations) == set(load_table(service.name).operations)
