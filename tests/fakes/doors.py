@@ -101,6 +101,7 @@ class Doors:
                 lambda: self.routes,
                 pending_max=self.settings.async_requests_max,
                 wake=wake,
+            ),
             logs=Logs(self.records, layout, clock),
             scaling=Scaling(self.records),
             events=Events(self.records),
