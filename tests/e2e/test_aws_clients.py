@@ -56,13 +56,13 @@ def environment(platform, tmp_path):
     return {**os.environ, **json.loads(told), **key, **quiet}
 
 
-def install(folder: Path, requirement: str) -> Path:
-    """Install a package from PyPI in an environment of its own; return its folder of programs."""
+def install(folder: Path, *requirements: str) -> Path:
+    """Install packages from PyPI in an environment of its own; return its folder of programs."""
     venv.create(folder, with_pip=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", requirement]
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", *requirements]
     done = subprocess.run(pip, check=False, capture_output=True, text=True, timeout=INSTALL_S)
     if done.returncode:
-        pytest.skip(f"{requirement} cannot be installed here: {done.stderr.strip()[-300:]}")
+        pytest.skip(f"{requirements[0]} cannot be installed here: {done.stderr.strip()[-300:]}")
     return folder / "bin"
 
 
@@ -86,6 +86,14 @@ def run(command, environment, folder):
 def test_python_programs(program, requirement, environment, archive, tmp_path):
     programs = install(tmp_path / "sdk", requirement)
     run([programs / "python", PROGRAMS / program, archive], environment, tmp_path)
+
+
+def test_mlflow_deployments(environment, platform, tmp_path):
+    programs = install(tmp_path / "mlflow", "mlflow-skinny", "boto3", "pandas", "scikit-learn", "skops")
+    platform.layout.home.joinpath("images.toml").write_text(
+        f'[[image]]\npattern = "*/mlflow-pyfunc:*"\npython = "{programs / "python"}"\n'
+    )
+    run([programs / "python", PROGRAMS / "mlflow_story.py", tmp_path], environment, tmp_path)
 
 
 def test_the_aws_cli(environment, archive, tmp_path):

@@ -31,8 +31,9 @@ FRAMEWORKS: Mapping[str, tuple[str, str, str]] = {
     "sagemaker-xgboost": ("xgboost", "xgboost", "xgboost"),
     "pytorch-inference": ("pytorch", "torch", "torch"),
     "pytorch-training": ("pytorch", "torch", "torch"),
+    "mlflow-pyfunc": ("mlflow", "mlflow", "mlflow"),
 }
-"""Name of AWS's image to family, package as it is imported, and as it is installed."""
+"""Name of AWS's or MLflow's image to family, package as it is imported, and as it is installed."""
 
 _FIELDS = {"pattern": str, "python": str, "serve": list, "family": str, "network": bool}
 

@@ -93,7 +93,8 @@ class Handler:
     """
 
     def __init__(self, module: ModuleType, family: Family, model: Any, model_dir: Path) -> None:
-        self._transform = getattr(module, "transform_fn", None)
+        own = any(hasattr(module, name) for name in ("input_fn", "predict_fn", "output_fn"))
+        self._transform = getattr(module, "transform_fn", None if own else family.transform_fn)
         self._input = getattr(module, "input_fn", family.input_fn)
         self._predict = getattr(module, "predict_fn", family.predict_fn)
         self._output = getattr(module, "output_fn", family.output_fn)

@@ -7,6 +7,7 @@ their default handlers.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ class Family:
 
     needs_script = True
     accept = codecs.JSON
+    transform_fn: Callable[..., Any] | None = None
+    """Stands for the last three functions where a script defines none of them; None: those have defaults."""
 
     def model_fn(self, model_dir: str) -> Any:
         """Return the model of a folder; where a framework has no way of its own the script must have one.
@@ -142,6 +145,10 @@ FAMILIES = {"sklearn": ScikitLearn, "xgboost": XGBoost, "pytorch": PyTorch}
 
 def find_family(name: str) -> Family:
     """Return a framework's defaults; of one that is not known here, those that all have in common."""
+    if name == "mlflow":
+        from .mlflow_family import MLflow
+
+        return MLflow()
     return FAMILIES.get(name, Family)()
 
 

@@ -20,6 +20,7 @@ PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 REPACK = "make it anew: tar -czf model.tar.gz -C FOLDER ."
 CODE_FOLDER = "code/"
 HANDLER = "code/inference.py"
+MLFLOW = "MLmodel"
 PICKLES = (".joblib", ".pickle", ".pkl", ".pt", ".pth")
 
 
@@ -51,9 +52,14 @@ def read_archive(path: Path, folder: Path, use: CodeUse, *, bytes_max: int) -> B
     graphs = [name for name in names if name.endswith(".onnx")]
     if use is CodeUse.ALWAYS or _scripts(names):
         return None
-    if use is CodeUse.MAYBE and MANIFEST not in names and not graphs:
-        return None
+    if use is CodeUse.MAYBE and MANIFEST not in names and (not graphs or _is_of_mlflow(names)):
+        return None  # also an ONNX model of MLflow: its image promises MLflow's own answers
     return _bundle_of_folder(folder, names)
+
+
+def _is_of_mlflow(names: list[str]) -> bool:
+    """Return whether an archive is a folder that MLflow wrote, or has one."""
+    return any(PurePosixPath(name).name == MLFLOW and name.count("/") <= 1 for name in names)
 
 
 def _scripts(names: list[str]) -> bool:
@@ -152,6 +158,8 @@ def _tell(names: list[str]) -> str:
 def _advise(names: list[str]) -> str:
     if any(PurePosixPath(name).name == PurePosixPath(HANDLER).name for name in names):
         return f"code is looked for in {HANDLER}: pack it there"
+    if _is_of_mlflow(names):
+        return "it is a model of MLflow: name the image .../mlflow-pyfunc:VERSION, and MLflow serves it"
     if any(name.endswith(PICKLES) for name in names):
         return "no pickle is loaded on the server; convert it: modelport register PATH --name NAME --trust"
     return f"pack an .onnx file, or a bundle with its {MANIFEST}"
