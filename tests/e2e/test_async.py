@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -129,3 +130,10 @@ def test_code_may_take_longer_than_other_requests_and_control_may_die_meanwhile(
     platform.kill_process("control")
     for number, one in enumerate(asked):
         assert wait_to_read(s3, one["OutputLocation"], 60.0) == f"slept 0.{number}".encode()
+
+
+def test_control_does_not_wait_for_answers_when_it_ends(runtime, s3, platform):
+    asked = runtime.invoke_endpoint_async(EndpointName="sleeps", ContentType="text/csv", Body=b"5")
+    time.sleep(0.5)  # it is asked by now
+    assert platform.end_process("control") < 4.0
+    assert wait_to_read(s3, asked["OutputLocation"], 60.0) == b"slept 5"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -126,7 +125,7 @@ class AsyncRunner:
         self._clock = clock
         self._body_bytes_max = body_bytes_max
         self._wake = wake
-        self._pool = ThreadPoolExecutor(TOGETHER_MAX, thread_name_prefix="async")
+        self._closed = False
         self._lock = threading.Lock()
         self._running: dict[int, str] = {}
         self._rests: dict[int, float] = {}  # monotonic seconds, before which one is not asked again
@@ -155,8 +154,8 @@ class AsyncRunner:
         return RESYNC_S
 
     def close(self) -> None:
-        """Begin nothing more; what is being asked is asked again after the next start."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Begin and store nothing more; what is being asked is asked again after the next start."""
+        self._closed = True
 
     def _due(
         self, queue: InvocationQueue, endpoint: str, route: AsyncRoute | None, *, lost: bool
@@ -180,7 +179,10 @@ class AsyncRunner:
     def _start(self, queued: Queued, hopeless: str | None) -> None:
         with self._lock:
             self._running[queued.number] = queued.invocation.endpoint
-        self._pool.submit(self._run, queued, hopeless)
+        # Nobody waits for it when this process ends: an answer may be an hour away.
+        threading.Thread(
+            target=self._run, args=(queued, hopeless), name=f"async-{queued.number}", daemon=True
+        ).start()
 
     def _run(self, queued: Queued, hopeless: str | None) -> None:
         """Give one request its turn."""
@@ -217,6 +219,8 @@ class AsyncRunner:
         if body is None:
             return f"its body is larger than {self._body_bytes_max} bytes"
         answer = self._ask(invocation.endpoint, invocation.headers or {}, body, invocation.timeout_s)
+        if self._closed:
+            raise Unavailable("this process ends")
         if answer.status != 200:
             return answer.message
         return self._store(invocation.output, answer.body, answer.content_type)

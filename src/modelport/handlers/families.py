@@ -7,6 +7,7 @@ their default handlers.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from . import codecs
 
 LIBSVM = ("text/libsvm", "text/x-libsvm")
 JSON_LINES = "application/jsonlines"
+MLFLOW_FILE = "MLmodel"
+MLFLOW_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+"""There is no network in a sandbox, and nobody asked for it."""
 
 
 class Family:
@@ -140,15 +144,49 @@ class PyTorch(Family):
         )
 
 
-FAMILIES = {"sklearn": ScikitLearn, "xgboost": XGBoost, "pytorch": PyTorch}
+class MLflow(Family):
+    """A folder with an `MLmodel` file, served as MLflow's own scoring server serves it, by its own functions.
+
+    A script is not needed: the file says what loads the model. Source: `mlflow.pyfunc.scoring_server`.
+    """
+
+    needs_script = False
+
+    def model_fn(self, model_dir: str) -> Any:
+        """Return the `python_function` of the folder, or of the only one in it.
+
+        Raises:
+            ValueError: Neither has an MLmodel file.
+        """
+        os.environ.update({name: os.environ.get(name, value) for name, value in MLFLOW_QUIET.items()})
+        import mlflow.pyfunc
+
+        return mlflow.pyfunc.load_model(str(_mlflow_folder(Path(model_dir))))
+
+    def transform_fn(self, model: Any, body: Any, content_type: str, accept: str) -> Any:
+        """Return what MLflow's scoring server answers, and its media type.
+
+        Raises:
+            UnsupportedFormat: It refuses the request; with its words and its status.
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.pyfunc import scoring_server
+
+        del accept  # it answers in JSON, whatever is asked for
+        try:
+            said = scoring_server.invocations(body, content_type, model, model.metadata.get_input_schema())
+        except MlflowException as error:
+            raise codecs.UnsupportedFormat(error.message, error.get_http_status_code()) from error
+        if said.status != 200:
+            raise codecs.UnsupportedFormat(said.response, said.status)
+        return said.response, said.mimetype
+
+
+FAMILIES = {"sklearn": ScikitLearn, "xgboost": XGBoost, "pytorch": PyTorch, "mlflow": MLflow}
 
 
 def find_family(name: str) -> Family:
     """Return a framework's defaults; of one that is not known here, those that all have in common."""
-    if name == "mlflow":
-        from .mlflow_family import MLflow
-
-        return MLflow()
     return FAMILIES.get(name, Family)()
 
 
@@ -172,3 +210,12 @@ def _libsvm(body: Any) -> Any:
         for index, value in row.items():
             matrix[number, index] = value
     return xgboost.DMatrix(matrix)
+
+
+def _mlflow_folder(model_dir: Path) -> Path:
+    if (model_dir / MLFLOW_FILE).is_file():
+        return model_dir
+    found = [path.parent for path in model_dir.glob(f"*/{MLFLOW_FILE}")]
+    if len(found) != 1:
+        raise ValueError(f"the archive has no {MLFLOW_FILE} file at its root, nor in one folder there")
+    return found[0]

@@ -375,3 +375,27 @@ def _together(act: Callable[[], None], *, times: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_closing_waits_for_the_transaction_that_is_open_and_ends_all_others(records: Records) -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with records.transaction() as tx:
+            inside.set()
+            go.wait(10)
+            tx.create(a_group())
+
+    writer, closer = threading.Thread(target=write), threading.Thread(target=records.close)
+    writer.start()
+    inside.wait(10)
+    closer.start()
+    closer.join(0.1)
+    assert closer.is_alive(), "a connection that is used is not closed"
+    go.set()
+    writer.join()
+    closer.join()
+    with pytest.raises(Unavailable), records.transaction():
+        pass
+    with pytest.raises(Unavailable), records.reading():
+        pass

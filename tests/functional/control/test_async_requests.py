@@ -194,6 +194,24 @@ def test_a_process_that_dies_before_the_answer_is_stored_asks_again(bench):
     go.set()
 
 
+def test_what_comes_after_the_end_is_not_stored(bench):
+    go = threading.Event()
+
+    def late(body):
+        go.wait(10)
+        return Answer(200, "text/plain", body)
+
+    bench.say = late
+    asked = bench.submit()
+    bench.runner.step()
+    wait_for(lambda: bench.asked, what="the request on its way")
+    bench.runner.close()
+    go.set()
+    wait_for(lambda: not bench.runner._running, what="the end of its thread")
+    assert bench.waiting() == 1
+    assert bench.read(asked.output) is None
+
+
 def test_requests_of_an_endpoint_that_is_gone_fail(bench):
     asked = bench.submit()
     bench.routes = RouteTable(2)

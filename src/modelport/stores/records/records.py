@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,7 +86,7 @@ class Records:
         Raises:
             Unavailable: The database cannot be written; nothing was changed.
         """
-        with self._writing, _explained(), self._writer.begin() as connection:
+        with self._writing, _explained(), self._begin() as connection:
             if self.dialect == "postgresql":
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
             yield Transaction(connection, principal=principal, now=self._clock.now())
@@ -103,6 +103,8 @@ class Records:
         Raises:
             Unavailable: The database does not answer.
         """
+        if self._closed:
+            raise _ended()
         with _explained(), self._reader.connect() as connection:
             if self.dialect == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -136,14 +138,23 @@ class Records:
             return self._changed.wait_for(lambda: self._edition != edition, seconds)
 
     def close(self) -> None:
-        """Close all connections; the writer last, because the last one checkpoints."""
+        """Close all connections; the writer last, because the last one checkpoints.
+
+        A transaction that is open ends first: to close a connection that another thread uses is a crash.
+        """
         if self._closed:
             return
-        self._closed = True
-        if self._owner is not None:
-            self._owner.close()
-        self._reader.dispose()
-        self._writer.dispose()
+        with self._writing:
+            self._closed = True
+            if self._owner is not None:
+                self._owner.close()
+            self._reader.dispose()
+            self._writer.dispose()
+
+    def _begin(self) -> AbstractContextManager[Connection]:
+        if self._closed:
+            raise _ended()
+        return self._writer.begin()
 
     def _claim(self) -> Connection:
         """Hold the database for this process, as the lock on the home does for SQLite."""
@@ -156,6 +167,10 @@ class Records:
                 hint="stop it, or give this home a database of its own",
             )
         return connection
+
+
+def _ended() -> Unavailable:
+    return Unavailable("the records are closed: this process ends")
 
 
 def sqlite_url(path: Path) -> str:
