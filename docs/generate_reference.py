@@ -195,8 +195,8 @@ def aws_page() -> str:
     lines += [
         "",
         "Members that AWS gives a meaning and modelport does not yet are refused by name where ignoring them",
-        "would change what an endpoint does (`ExplainerConfig`, `DeploymentConfig`,",
-        "several `Containers`); all others are kept and described.",
+        "would change what an endpoint does (`ExplainerConfig`, SNS topics,",
+        "`InferenceExecutionConfig` with `Mode: Direct`); all others are kept and described.",
         "",
         "## SageMaker Metrics",
         "",

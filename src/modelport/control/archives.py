@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ from typing import Protocol
 from modelport.control.engine import Engine
 from modelport.domain.errors import InvalidInput, ModelportError
 from modelport.domain.planning.endpoint import ArchiveKey, Trial, TrialState, archive_key
-from modelport.domain.registry import Code, CodeUse, ContainerDefinition, Model
+from modelport.domain.registry import Code, CodeUse, ContainerDefinition, Model, Step
 from modelport.domain.resource import Kind
 from modelport.engines.images import Environment, find_environment
 from modelport.stores.records.records import Records
@@ -96,7 +96,17 @@ class Archives:
 
     def _look(self, model: Model) -> str | None:
         """Return why a Model cannot be served; None when it is known now what it serves."""
-        container = model.spec.primary_container
+        steps, containers = [], model.spec.containers
+        for number, container in enumerate(containers, start=1):
+            found = self._look_into(container)
+            if isinstance(found, str):
+                return f"its container {number}: {found}" if len(containers) > 1 else found
+            steps.append(found)
+        self._write(model, steps)
+        return None
+
+    def _look_into(self, container: ContainerDefinition) -> Step | str:
+        """Return what a container serves, or why it cannot."""
         environment, unknown = self._environment_of(container)
         source = container.environment.get(SUBMIT_DIRECTORY, "")
         brings_code = source.startswith(SCHEME) or (environment is not None and bool(environment.serve))
@@ -117,8 +127,7 @@ class Archives:
             outcome = self._engine.open_archive(code.source, CodeUse.ALWAYS)
             if outcome.reason is not None:
                 return f"its code at {source}: {outcome.reason}"
-        self._write(model, digest, None if digest else code)
-        return None
+        return Step(digest) if digest else Step(code=code)
 
     def _environment_of(
         self, container: ContainerDefinition
@@ -129,12 +138,21 @@ class Archives:
         except ModelportError as error:
             return None, error
 
-    def _write(self, model: Model, digest: str, code: Code | None) -> None:
-        told = "it is code of its own" if code is not None else f"its archive holds model {digest[:12]}"
+    def _write(self, model: Model, steps: Sequence[Step]) -> None:
+        told = "; then ".join(
+            "it is code of its own"
+            if step.code is not None
+            else f"its archive holds model {step.digest[:12]}"
+            for step in steps
+        )
+        first, *further = steps
         with self._records.transaction() as tx:
             current: Model | None = tx.find(Kind.MODEL, model.name)
             if current is not None and archive_key(current) == archive_key(model):
-                tx.put(replace(current, modelport=replace(current.modelport, digest=digest, code=code)))
+                notes = replace(
+                    current.modelport, digest=first.digest, code=first.code, further=tuple(further)
+                )
+                tx.put(replace(current, modelport=notes))
                 tx.event("status", Kind.MODEL, model.name, told)
 
     def _find(self, url: str) -> str:

@@ -107,8 +107,8 @@ class Replicas:
         self._notify()
 
     def _spec(self, run: VariantReplicas, name: str) -> ReplicaSpec:
-        container = run.model.spec.primary_container
-        code = run.model.modelport.code or Code()
+        container = run.model.spec.containers[run.step]
+        code = run.model.modelport.steps[run.step].code or Code()
         return ReplicaSpec(
             name,
             endpoint=run.endpoint,

@@ -21,7 +21,6 @@ from modelport.control.services.wishes import MADE_BY
 from modelport.domain.clock import Clock
 from modelport.domain.endpoint import Endpoint
 from modelport.domain.errors import ModelportError
-from modelport.domain.registry import Code
 from modelport.domain.resource import Kind, Resource
 from modelport.durable import crash_point
 from modelport.settings import HomeLayout
@@ -120,7 +119,8 @@ class Retention:
         for package in tx.all(Kind.MODEL_PACKAGE):
             needed |= {package.modelport.digest, *package.modelport.files.values()}
         # Models and the table that serves are asked too: a job or a worker may still start from them.
-        bundles = {model.modelport.digest for model in tx.all(Kind.MODEL)} | self._files.active().digests()
+        bundles = {step.digest for model in tx.all(Kind.MODEL) for step in model.modelport.steps}
+        bundles |= self._files.active().digests()
         for digest in bundles - needed:
             needed |= {digest, *self._files_of(digest)}
         swept = 0
@@ -138,8 +138,8 @@ class Retention:
         """Remove files of archives that no Model and no replica needs, and what a crash left half-made."""
         needed = {"", EMPTY}
         for model in tx.all(Kind.MODEL):
-            code: Code | None = model.modelport.code
-            needed |= set() if code is None else {code.archive, code.source}
+            for code in (step.code for step in model.modelport.steps):
+                needed |= set() if code is None else {code.archive, code.source}
         for spec in read_replicas(self._layout.replicas_file):
             needed |= {spec.archive, spec.source}
         for folder in self._layout.unpacked.glob("*"):

@@ -88,7 +88,8 @@ def _monitor(tx: Transaction, spec: ProcessingSpec, captures: Path) -> MonitorWo
     variants = {}
     for variant, model_name in _models_by_variant(tx, endpoint, captures / name).items():
         model: Model | None = tx.find(Kind.MODEL, model_name)
-        if model is not None and model.modelport.digest:  # what code answers nobody can compare
+        # What code answers nobody can compare, nor what is made of a model's answers.
+        if model is not None and model.modelport.digest and not model.modelport.further:
             variants[variant] = (model.modelport.model_version, model.modelport.digest)
     if not variants:
         return f"endpoint {name!r} has served no version that is still registered"

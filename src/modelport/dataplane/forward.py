@@ -58,7 +58,7 @@ class Forwarders:
         self._settings = settings
         self._loop = loop
         self._now = now
-        self._finish = finish
+        self.finish = finish
         self._replicas: dict[str, Replica] = {}
         self._forwarders: dict[tuple[str, ...], Forwarder] = {}
 
@@ -71,7 +71,7 @@ class Forwarders:
                 self._settings,
                 self._loop,
                 self._now,
-                self._finish,
+                self.finish,
                 self._go_on,
             )
         return found

@@ -167,7 +167,7 @@ class Serving:
         return routes
 
     def _tie(self, routes: RouteTable) -> ServingTable:
-        return ServingTable(routes, self._models.handle, self._forwarders.find, self._slot)
+        return ServingTable(routes, self._models.handle, self._forwarders, self._slot)
 
     async def _build(self, revision: int, report: Report) -> ServingTable:
         table = self._tie(await self._read(revision))
@@ -204,7 +204,8 @@ def _read_routes(path: Path) -> RouteTable:
 
 def _places(routes: RouteTable) -> set[tuple[str, str, str]]:
     return {
-        (endpoint.endpoint, variant.variant, variant.digest)
+        (endpoint.endpoint, variant.variant, stage.digest)
         for endpoint in routes.endpoints
         for variant in endpoint.variants
+        for stage in variant.stages
     }

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from modelport.dataplane import event_stream
 from modelport.dataplane.batching import Batcher
-from modelport.dataplane.forward import Forwarder
+from modelport.dataplane.forward import Forwarder, Forwarders
 from modelport.dataplane.handles import Dormant, ModelHandle
+from modelport.dataplane.pipeline import Pipeline, Uncounted
 from modelport.dataplane.router import Routes
 from modelport.domain.errors import InvalidInput, NotFound, Unavailable
-from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, VariantRoute
+from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, StageRoute, VariantRoute
 from modelport.domain.signature import Signature
 from modelport.runtime.codecs import Decoder, Encoder, Lengthy, MixedReply
 from modelport.telemetry import metrics
@@ -33,11 +34,9 @@ INLINE_BODY_BYTES = 128 << 10  # larger bodies are decoded in the model's thread
 CodecKey = tuple[str, str | None, str | None, str | None]
 """Protocol name, Content-Type, Content-Encoding, Accept."""
 
+Slot = MetricSlot | Uncounted
 Handles = Callable[[str], ModelHandle]
 """Digest to the handle of its model."""
-
-FindForwarder = Callable[[tuple[str, ...]], Forwarder]
-"""Names of replicas to what forwards to them."""
 
 
 class Queue(Protocol):
@@ -51,7 +50,7 @@ class Lane:
 
     Args:
         variant: Who answers.
-        batcher: Runs its model, or forwards to where it runs.
+        batcher: Runs its model, forwards to where it runs, or passes from one to the next.
         decode: Body to rows.
         encoder: Outputs to body.
         codes: Status to counter, for this variant and protocol.
@@ -78,7 +77,7 @@ class Lane:
     def __init__(
         self,
         variant: ServedVariant,
-        batcher: Batcher | Forwarder,
+        batcher: Batcher | Forwarder | Pipeline,
         decode: Decoder,
         encoder: Encoder,
         codes: Callable[[int], Series],
@@ -184,7 +183,7 @@ class ServedVariant(ABC):
     inference: Series
     batch_rows: Series
 
-    def __init__(self, endpoint: str, route: VariantRoute, slot: MetricSlot) -> None:
+    def __init__(self, endpoint: str, route: VariantRoute, slot: Slot) -> None:
         self.endpoint = endpoint
         self.route = route
         self._slot = slot
@@ -238,7 +237,12 @@ class ServedVariant(ABC):
         return series
 
     def _keep_lane(
-        self, ask: Ask, batcher: Batcher | Forwarder, decode: Decoder, encoder: Encoder, overloaded: bytes
+        self,
+        ask: Ask,
+        batcher: Batcher | Forwarder | Pipeline,
+        decode: Decoder,
+        encoder: Encoder,
+        overloaded: bytes,
     ) -> Lane:
         protocol = ask.dialect.name
         labels = (self.endpoint, self.route.variant, self.route.model_version)
@@ -265,7 +269,7 @@ class LoadedVariant(ServedVariant):
 
     __slots__ = ("_handle",)
 
-    def __init__(self, endpoint: str, route: VariantRoute, handle: ModelHandle, slot: MetricSlot) -> None:
+    def __init__(self, endpoint: str, route: VariantRoute, handle: ModelHandle, slot: Slot) -> None:
         super().__init__(endpoint, route, slot)
         self._handle = handle
 
@@ -281,6 +285,10 @@ class LoadedVariant(ServedVariant):
             return handle.batcher
         self.check()
         raise Dormant(handle)
+
+    def keep(self, keeper: ServedVariant) -> None:
+        """Let `keeper` forget its lanes, too, when the model leaves memory."""
+        self._handle.keep(keeper)
 
     def open_lane(self, ask: Ask, overloaded: bytes) -> Lane:
         """Return a new lane, with the codecs of the request's protocol."""
@@ -322,14 +330,14 @@ class ForwardedVariant(ServedVariant):
 
     __slots__ = ("_forwarder",)
 
-    def __init__(self, endpoint: str, route: VariantRoute, forwarder: Forwarder, slot: MetricSlot) -> None:
+    def __init__(self, endpoint: str, route: VariantRoute, forwarder: Forwarder, slot: Slot) -> None:
         super().__init__(endpoint, route, slot)
         self._forwarder = forwarder
 
     def open_lane(self, ask: Ask, overloaded: bytes) -> Lane:
         """Return a new lane, on which bodies go as they come."""
         if not ask.dialect.forwards:
-            raise self._own_words()
+            raise own_words(self.endpoint)
         return self._keep_lane(ask, self._forwarder, UNREAD, UNREAD, overloaded)
 
     def check(self) -> None:
@@ -338,13 +346,57 @@ class ForwardedVariant(ServedVariant):
 
     def signature(self) -> Signature:
         """Say that only its code knows."""
-        raise self._own_words()
+        raise own_words(self.endpoint)
 
-    def _own_words(self) -> InvalidInput:
-        return InvalidInput(
-            f"endpoint {self.endpoint!r} runs code of its own, and only that knows what it takes",
-            hint=f"ask it at /endpoints/{self.endpoint}/invocations",
-        )
+
+class PipelineVariant(ServedVariant):
+    """One variant whose requests go through several models.
+
+    Args:
+        endpoint: Whose.
+        route: From the table.
+        pipeline: The stages.
+        slot: Where its numbers go.
+    """
+
+    __slots__ = ("_pipeline",)
+
+    def __init__(self, endpoint: str, route: VariantRoute, pipeline: Pipeline, slot: Slot) -> None:
+        super().__init__(endpoint, route, slot)
+        self._pipeline = pipeline
+
+    def open_lane(self, ask: Ask, overloaded: bytes) -> Lane:
+        """Return a new lane, on which bodies go as they come; all models must be in memory."""
+        if not ask.dialect.forwards or ask.dialect.streams:
+            raise own_words(self.endpoint)
+        for stage in self._pipeline.stages:
+            if isinstance(stage, LoadedVariant):
+                stage.batcher()
+                stage.keep(self)
+        return self._keep_lane(ask, self._pipeline, UNREAD, UNREAD, overloaded)
+
+    def check(self) -> None:
+        """Return when all stages work."""
+        for stage in self._pipeline.stages:
+            stage.check()
+
+    def signature(self) -> Signature:
+        """Say that nobody knows what all of it takes."""
+        raise own_words(self.endpoint)
+
+    def forget(self) -> None:
+        """Let go of its lanes and those of its stages."""
+        super().forget()
+        for stage in self._pipeline.stages:
+            stage.forget()
+
+
+def own_words(endpoint: str) -> InvalidInput:
+    """Return the error that says that an endpoint is asked in the words of its own code only."""
+    return InvalidInput(
+        f"endpoint {endpoint!r} runs code of its own, and only that knows what it takes",
+        hint=f"ask it at /endpoints/{endpoint}/invocations",
+    )
 
 
 class ServedEndpoint:
@@ -353,21 +405,30 @@ class ServedEndpoint:
     Args:
         route: From the table.
         handles: Gives the handle of a model.
-        forwarder: Gives what forwards to replicas.
+        forwarders: The ways to replicas.
         slot: Where its numbers go.
     """
 
     __slots__ = ("capture", "name", "only", "route", "routes", "shadows", "variants", "waiting")
 
     def __init__(
-        self, route: EndpointRoute, handles: Handles, forwarder: FindForwarder, slot: MetricSlot
+        self, route: EndpointRoute, handles: Handles, forwarders: Forwarders, slot: MetricSlot
     ) -> None:
+        name = route.endpoint
+
+        def serve_stage(variant: VariantRoute, stage: StageRoute, slot: Slot) -> ServedVariant:
+            if stage.digest:
+                return LoadedVariant(name, variant, handles(stage.digest), slot)
+            return ForwardedVariant(name, variant, forwarders.find(stage.replicas), slot)
+
         def serve(variant: VariantRoute) -> ServedVariant:
-            served: ServedVariant
-            if variant.digest:
-                served = LoadedVariant(route.endpoint, variant, handles(variant.digest), slot)
+            if variant.then:
+                stages = [serve_stage(variant, stage, Uncounted()) for stage in variant.stages]
+                served: ServedVariant = PipelineVariant(
+                    name, variant, Pipeline(stages, forwarders.finish), slot
+                )
             else:
-                served = ForwardedVariant(route.endpoint, variant, forwarder(variant.replicas), slot)
+                served = serve_stage(variant, variant.stages[0], slot)
             served.asynchronous = route.asynchronous is not None
             return served
 
@@ -394,12 +455,12 @@ class ServingTable:
     Args:
         routes: The table.
         handles: Gives the handle of a model.
-        forwarder: Gives what forwards to replicas.
+        forwarders: The ways to replicas.
         slot: Where its numbers go.
     """
 
     def __init__(
-        self, routes: RouteTable, handles: Handles, forwarder: FindForwarder, slot: MetricSlot
+        self, routes: RouteTable, handles: Handles, forwarders: Forwarders, slot: MetricSlot
     ) -> None:
         self.routes = routes
         self.digests = routes.digests()
@@ -407,7 +468,7 @@ class ServingTable:
         self.endpoints: dict[str, ServedEndpoint] = {}  # those that were asked
         self._by_name = {route.endpoint: route for route in routes.endpoints}
         self._handles = handles
-        self._forwarder = forwarder
+        self._forwarders = forwarders
         self._slot = slot
         self.open = 0  # requests that belong to it
         self.on_drained: Callable[[], None] | None = None  # set once another table is current
@@ -426,7 +487,7 @@ class ServingTable:
                 f"there is no endpoint {name[:80]!r}",
                 hint=offer if known else "nothing is in service; deploy a model first",
             )
-        served = self.endpoints[name] = ServedEndpoint(route, self._handles, self._forwarder, self._slot)
+        served = self.endpoints[name] = ServedEndpoint(route, self._handles, self._forwarders, self._slot)
         return served
 
     def names(self) -> list[str]:

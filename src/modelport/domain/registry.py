@@ -132,6 +132,7 @@ class ModelSpec:
     Args:
         model_name: Its name.
         primary_container: What it serves.
+        further_containers: What its answers go through then, one after the other.
         execution_role_arn: Echoed only.
         tags: AWS tags.
         request: As an AWS client wrote it, see `domain.resource`.
@@ -139,9 +140,15 @@ class ModelSpec:
 
     model_name: str
     primary_container: ContainerDefinition
+    further_containers: tuple[ContainerDefinition, ...] = ()
     execution_role_arn: str | None = None
     tags: tuple[Tag, ...] = ()
     request: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def containers(self) -> tuple[ContainerDefinition, ...]:
+        """All of them, in their order."""
+        return (self.primary_container, *self.further_containers)
 
 
 class CodeUse(StrEnum):
@@ -170,6 +177,19 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What one container serves.
+
+    Args:
+        digest: SHA-256 of the manifest of a model that workers load; empty: it is code.
+        code: That; None: it is none.
+    """
+
+    digest: str = ""
+    code: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelNotes:
     """Ours.
 
@@ -178,11 +198,18 @@ class ModelNotes:
             it serves code.
         model_version: `NAME:3` of the registry, or the Model's own name where it serves an archive.
         code: The custom code that it serves; None: none, or nobody has looked yet.
+        further: What its further containers serve.
     """
 
     digest: str
     model_version: str
     code: Code | None = None
+    further: tuple[Step, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What each of its containers serves, in their order."""
+        return (Step(self.digest, self.code), *self.further)
 
     @property
     def known(self) -> bool:

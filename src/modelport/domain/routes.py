@@ -12,6 +12,14 @@ REPLICA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
+class StageRoute:
+    """One stage of a variant whose requests go through several: a digest or replicas, as of a variant."""
+
+    digest: str = ""
+    replicas: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class VariantRoute:
     """One variant of an endpoint.
 
@@ -24,9 +32,10 @@ class VariantRoute:
         shadow: It gets a copy of requests and its answers are dropped (but captured).
         replicas: Where that code runs: names of Unix sockets in the home's `run/replicas`. Without a digest
             and without replicas nobody answers, for the time being.
+        then: What its answers go through after that, one stage after the other.
 
     Raises:
-        InvalidInput: It has both a digest and replicas, or a replica's name is no plain file name.
+        InvalidInput: A stage has both a digest and replicas, or a replica's name is no plain file name.
     """
 
     variant: str
@@ -35,17 +44,30 @@ class VariantRoute:
     weight: float = 1.0
     shadow: bool = False
     replicas: tuple[str, ...] = ()
+    then: tuple[StageRoute, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.digest and self.replicas:
-            raise InvalidInput(
-                f"variant {self.variant!r} has both a model to load and replicas", hint="give it one of them"
-            )
-        for name in self.replicas:
-            if not REPLICA.fullmatch(name):
+        for stage in self.stages:
+            if stage.digest and stage.replicas:
                 raise InvalidInput(
-                    f"found replica {name[:80]!r}, expected letters, digits, '.', '_' and '-', at most 100"
+                    f"variant {self.variant!r} has both a model to load and replicas",
+                    hint="give it one of them",
                 )
+            for name in stage.replicas:
+                if not REPLICA.fullmatch(name):
+                    raise InvalidInput(
+                        f"found replica {name[:80]!r}, expected letters, digits, '.', '_' and '-', "
+                        "at most 100"
+                    )
+
+    @property
+    def stages(self) -> tuple[StageRoute, ...]:
+        """All that its requests go through, in their order."""
+        return (StageRoute(self.digest, self.replicas), *self.then)
+
+    def digests(self) -> frozenset[str]:
+        """Return the digests of the models that it needs in memory."""
+        return frozenset(stage.digest for stage in self.stages if stage.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +127,18 @@ class RouteTable:
     def digests(self) -> frozenset[str]:
         """Return the digests of all models this table needs in memory."""
         return frozenset(
-            variant.digest for endpoint in self.endpoints for variant in endpoint.variants if variant.digest
+            digest
+            for endpoint in self.endpoints
+            for variant in endpoint.variants
+            for digest in variant.digests()
         )
 
     def replicas(self) -> frozenset[tuple[str, ...]]:
-        """Return the replicas of each variant that has some."""
+        """Return the replicas of each stage that has some."""
         return frozenset(
-            variant.replicas
+            stage.replicas
             for endpoint in self.endpoints
             for variant in endpoint.variants
-            if variant.replicas
+            for stage in variant.stages
+            if stage.replicas
         )

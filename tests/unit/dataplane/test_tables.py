@@ -28,7 +28,7 @@ class Home:
 
     def table(self, revision, **digests):
         routes = tuple(endpoint(name, ("v", f"{digest}:1", digest, 1.0)) for name, digest in digests.items())
-        return ServingTable(RouteTable(revision, routes), self.handle, lambda names: None, self.slot)
+        return ServingTable(RouteTable(revision, routes), self.handle, None, self.slot)
 
 
 @pytest.fixture

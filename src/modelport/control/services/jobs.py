@@ -271,6 +271,11 @@ def _find_model(tx: Transaction, name: str) -> Model:
 
 def _known(model: Model) -> Model:
     """Return a Model whose archive, where it has one, was looked into."""
+    if model.spec.further_containers:
+        raise InvalidInput(
+            f"model {model.name!r} has {len(model.spec.containers)} containers, which jobs do not run",
+            hint="make one model of the steps, and register that",
+        )
     if model.modelport.code is not None:
         raise InvalidInput(
             f"model {model.name!r} is code of its own, which jobs do not run",

@@ -29,16 +29,28 @@ def make_model(tx: Transaction, spec: ModelSpec) -> Model:
         Conflict: The name is taken.
     """
     container = spec.primary_container
+    if spec.further_containers:
+        for number, one in enumerate(spec.containers, start=1):
+            if one.model_package_name is not None:
+                raise InvalidInput(
+                    f"container {number} of model {spec.model_name!r} names a model package, "
+                    "expected the URL of an archive: it is one of several"
+                )
+            _check_serves(spec, one)
     if container.model_package_name is not None:
         package = resolve(tx, parse_version(container.model_package_name))
         return model_of_package(tx, spec, package)
+    _check_serves(spec, container)
+    told = container.model_data_url or str(container.image)
+    return _put_model(tx, spec, ModelNotes(digest="", model_version=spec.model_name), told)
+
+
+def _check_serves(spec: ModelSpec, container: ContainerDefinition) -> None:
     if container.model_data_url is None and container.image is None:
         raise InvalidInput(
             f"the container of model {spec.model_name!r} names nothing to serve",
             hint="give it a model package, the URL of an archive with the model, or an image that serves",
         )
-    told = container.model_data_url or str(container.image)
-    return _put_model(tx, spec, ModelNotes(digest="", model_version=spec.model_name), told)
 
 
 def model_of_package(tx: Transaction, spec: ModelSpec, package: ModelPackage) -> Model:

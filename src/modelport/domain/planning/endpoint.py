@@ -213,7 +213,7 @@ def _pursue(
     problem = too_many(replicas)
     if problem is not None:
         return (_give_up(endpoint, served, problem, now),)
-    names = {one.variant: one.names for one in replicas}
+    names = {(one.variant, one.step): one.names for one in replicas}
     goal = route_of(endpoint.name, config.spec, endpoint.modelport.weights, notes, names)
     if before is not None and served is not None and _is_guarded(endpoint, before):
         return _guard(endpoint, config, goal, replicas, served, observed, now, before)
@@ -289,7 +289,7 @@ def _serving(endpoint: Endpoint, before: Before) -> tuple[EndpointRoute, tuple[V
     weights = {item.variant_name: item.current_weight for item in serving}
     replicas = replicas_of(endpoint.name, before.config.spec, counts, before.models)
     notes = {name: model.modelport for name, model in before.models.items()}
-    names = {one.variant: one.names for one in replicas}
+    names = {(one.variant, one.step): one.names for one in replicas}
     return route_of(endpoint.name, before.config.spec, weights, notes, names), replicas
 
 
@@ -493,12 +493,12 @@ def _missing(endpoint: Endpoint, config: EndpointConfig | None, models: Mapping[
 
 
 def _blame_code(goal: EndpointRoute, name: str, reason: str | None) -> str:
-    variant = next(item for item in goal.variants if name in item.replicas)
+    variant = next(item for item in goal.variants if name in names_in([EndpointRoute("", (item,))]))
     return f"the code of {variant.model_version!r} does not start: {reason or 'it said nothing'}"
 
 
 def _blame(goal: EndpointRoute, digest: str | None, reason: str | None) -> str:
     """Return why a route cannot serve, naming the version at fault."""
     told = reason or "it does not load"
-    version = next((item.model_version for item in goal.variants if item.digest == digest), None)
+    version = next((item.model_version for item in goal.variants if digest in item.digests()), None)
     return told if version is None else f"{version} cannot serve: {told}"

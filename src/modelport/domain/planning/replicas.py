@@ -22,7 +22,7 @@ SHOWN_LENGTH = 40
 
 @dataclass(frozen=True, slots=True)
 class VariantReplicas:
-    """The replicas of one variant.
+    """The replicas of one container of a variant.
 
     Args:
         endpoint: Whose it is.
@@ -31,6 +31,7 @@ class VariantReplicas:
         names: One for each instance. They differ wherever the code, its model or its variables could.
         start_timeout_s: Seconds one may take to be ready; None: as the settings say.
         invocation_timeout_s: Seconds a request may take; None: as the settings say.
+        step: Number of the container, from 0.
     """
 
     endpoint: str
@@ -39,6 +40,7 @@ class VariantReplicas:
     names: tuple[str, ...]
     start_timeout_s: float | None = None
     invocation_timeout_s: float | None = None
+    step: int = 0
 
 
 def replicas_of(
@@ -52,18 +54,18 @@ def replicas_of(
         counts: Variant name to number of instances, where that was changed after the config was made.
         models: Every Model the config names.
     """
+    patient = config.async_inference_config is not None
 
-    def replicas(item: ProductionVariant, count: int) -> VariantReplicas:
+    def replicas(item: ProductionVariant, count: int, step: int) -> VariantReplicas:
         model = models[item.model_name]
         return VariantReplicas(
             endpoint,
             item.variant_name,
             model,
-            _names(
-                endpoint, item.variant_name, model, count, patient=config.async_inference_config is not None
-            ),
+            _names(endpoint, item.variant_name, model, count, step, patient=patient),
             item.container_startup_health_check_timeout_in_seconds,
-            ASYNC_TIMEOUT_S if config.async_inference_config is not None else None,
+            ASYNC_TIMEOUT_S if patient else None,
+            step,
         )
 
     wanted = [
@@ -72,7 +74,10 @@ def replicas_of(
     ]
     wanted += [(item, item.initial_instance_count) for item in config.shadow_production_variants]
     return tuple(
-        replicas(item, count) for item, count in wanted if models[item.model_name].modelport.code is not None
+        replicas(item, count, number)
+        for item, count in wanted
+        for number, step in enumerate(models[item.model_name].modelport.steps)
+        if step.code is not None
     )
 
 
@@ -94,18 +99,16 @@ def names_in(routes: Iterable[EndpointRoute | None]) -> frozenset[str]:
         for route in routes
         if route is not None
         for variant in route.variants
-        for name in variant.replicas
+        for stage in variant.stages
+        for name in stage.replicas
     )
 
 
-def _names(endpoint: str, variant: str, model: Model, count: int, *, patient: bool) -> tuple[str, ...]:
-    told: tuple[str, ...] = (
-        endpoint,
-        variant,
-        model.name,
-        model.created_at.isoformat(),
-        str(model.modelport.code),
-    )
-    told += ("patient",) if patient else ()
+def _names(
+    endpoint: str, variant: str, model: Model, count: int, step: int, *, patient: bool
+) -> tuple[str, ...]:
+    code = model.modelport.steps[step].code
+    told: tuple[str, ...] = (endpoint, variant, model.name, model.created_at.isoformat(), str(code))
+    told += (("patient",) if patient else ()) + ((str(step),) if step else ())
     digest = hashlib.sha256("\0".join(told).encode("utf-8")).hexdigest()[:16]
     return tuple(f"{endpoint[:SHOWN_LENGTH]}-{digest}-{number}" for number in range(count))

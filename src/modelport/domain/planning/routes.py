@@ -9,7 +9,14 @@ from types import MappingProxyType
 from modelport.domain.endpoint import AsyncInference, DataCaptureConfig, EndpointConfigSpec, ProductionVariant
 from modelport.domain.planning.traffic import weights_of
 from modelport.domain.registry import ModelNotes
-from modelport.domain.routes import AsyncRoute, CaptureRoute, EndpointRoute, RouteTable, VariantRoute
+from modelport.domain.routes import (
+    AsyncRoute,
+    CaptureRoute,
+    EndpointRoute,
+    RouteTable,
+    StageRoute,
+    VariantRoute,
+)
 
 TOGETHER = 4
 """Asynchronous requests that an instance is asked at one time, where nobody says another number."""
@@ -20,7 +27,7 @@ def route_of(
     config: EndpointConfigSpec,
     weights: Mapping[str, float],
     models: Mapping[str, ModelNotes],
-    replicas: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    replicas: Mapping[tuple[str, int], tuple[str, ...]] = MappingProxyType({}),
 ) -> EndpointRoute:
     """Return where an endpoint's requests go under a config.
 
@@ -29,7 +36,7 @@ def route_of(
         config: The config.
         weights: Weights set after it was made.
         models: Every Model the config names.
-        replicas: Variant name to the replicas of its custom code.
+        replicas: Variant name and number of the container to the replicas of its custom code.
     """
     current = weights_of(config, weights)
 
@@ -41,7 +48,11 @@ def route_of(
             digest=notes.digest,
             weight=item.initial_variant_weight if shadow else current[item.variant_name],
             shadow=shadow,
-            replicas=replicas.get(item.variant_name, ()),
+            replicas=replicas.get((item.variant_name, 0), ()),
+            then=tuple(
+                StageRoute(step.digest, replicas.get((item.variant_name, number), ()))
+                for number, step in enumerate(notes.further, start=1)
+            ),
         )
 
     return EndpointRoute(
@@ -54,7 +65,7 @@ def route_of(
         asynchronous=_asynchronous(
             config.async_inference_config,
             sum(
-                len(replicas.get(item.variant_name, ())) or item.initial_instance_count
+                len(replicas.get((item.variant_name, 0), ())) or item.initial_instance_count
                 for item in config.production_variants
             ),
         ),
@@ -93,11 +104,11 @@ def _scaled(route: EndpointRoute, share: float) -> tuple[VariantRoute, ...]:
 def digests_of(routes: Iterable[EndpointRoute | None]) -> frozenset[str]:
     """Return the digests of all models some routes need; None needs none, nor does code in replicas."""
     return frozenset(
-        variant.digest
+        digest
         for route in routes
         if route is not None
         for variant in route.variants
-        if variant.digest
+        for digest in variant.digests()
     )
 
 

@@ -72,7 +72,7 @@ def test_a_model_is_described_as_it_was_asked_for(sagemaker):
     [
         ({}, "needs a PrimaryContainer"),
         ({"PrimaryContainer": {"ContainerHostname": "x"}}, "names nothing to serve"),
-        ({"Containers": [{"ModelDataUrl": URL}, {"ModelDataUrl": URL}]}, "2 members"),
+        ({"Containers": [{"ModelDataUrl": URL}, {}]}, "names nothing to serve"),
         ({"Containers": [{"ModelDataUrl": URL}], "PrimaryContainer": {"ModelDataUrl": URL}}, "not both"),
         ({"PrimaryContainer": {"ModelPackageName": "none"}}, "there is no"),
     ],

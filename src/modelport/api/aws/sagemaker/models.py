@@ -16,11 +16,12 @@ from modelport.wire.documents import from_request, to_document
 
 
 def create(call: Call) -> dict[str, Any]:
-    """Make a Model of a version of the registry, or of an archive."""
+    """Make a Model of a version of the registry, of an archive, or of several in a row."""
     request = call.parameters
     arn = arn_of(call, Kind.MODEL, request["ModelName"])
     spec = from_request(ModelSpec, request | {"PrimaryContainer": {}})
-    spec = replace(spec, primary_container=container_of(_only_container(request)), request=request)
+    first, *further = map(container_of, _containers(request))
+    spec = replace(spec, primary_container=first, further_containers=tuple(further), request=request)
     with creating("model", arn):
         call.platform.endpoints.create_model(spec, principal=call.principal.name)
     return {"ModelArn": arn}
@@ -90,20 +91,20 @@ def container_of(request: dict[str, Any]) -> ContainerDefinition:
     return container
 
 
-def _only_container(request: dict[str, Any]) -> dict[str, Any]:
-    containers = request.get("Containers") or [request.get("PrimaryContainer")]
+def _containers(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the containers of a request, in their order."""
     if "Containers" in request and "PrimaryContainer" in request:
         raise AwsError("ValidationException", "Give either PrimaryContainer or Containers, not both.")
-    if containers[0] is None:
+    containers: list[dict[str, Any]] = request.get("Containers") or [request.get("PrimaryContainer", {})]
+    if containers == [{}]:
         raise AwsError("ValidationException", "A model needs a PrimaryContainer.")
-    if len(containers) > 1:
+    if len(containers) > 1 and request.get("InferenceExecutionConfig", {}).get("Mode") == "Direct":
         raise AwsError(
             "ValidationException",
-            f"Containers has {len(containers)} members; modelport serves models of one container: "
-            "make one model of the steps.",
+            "InferenceExecutionConfig has Mode Direct; modelport serves several containers in Mode Serial: "
+            "make a model of each.",
         )
-    container: dict[str, Any] = containers[0]
-    return container
+    return containers
 
 
 def _request_of(call: Call, model: Model) -> dict[str, Any]:
