@@ -83,8 +83,6 @@ class Archives:
         with self._turns:
             try:
                 reason = self._look(model)
-            except ModelportError as error:
-                reason = f"{error.message}; {error.hint}" if error.hint else error.message
             except Exception as error:  # noqa: BLE001 (whatever it is, the endpoint has to say so)
                 reason = f"its archive could not be looked into: {error}"
         with self._lock:
@@ -98,7 +96,10 @@ class Archives:
         """Return why a Model cannot be served; None when it is known now what it serves."""
         steps, containers = [], model.spec.containers
         for number, container in enumerate(containers, start=1):
-            found = self._look_into(container)
+            try:
+                found = self._look_into(container)
+            except ModelportError as error:
+                found = f"{error.message}; {error.hint}" if error.hint else error.message
             if isinstance(found, str):
                 return f"its container {number}: {found}" if len(containers) > 1 else found
             steps.append(found)
