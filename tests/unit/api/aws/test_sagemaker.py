@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError
 
 from fakes import aws
 from fakes.doors import Doors
+from modelport.domain.endpoint import EndpointState, EndpointStatus, VariantSummary
+from modelport.domain.resource import Kind
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012"
@@ -167,6 +170,21 @@ def test_what_is_not_offered_is_refused_by_name(sagemaker):
         ExplainerConfig={"ClarifyExplainerConfig": {"ShapConfig": {"ShapBaselineConfig": {}}}},
     )
     assert "ExplainerConfig" in message
+
+
+def test_a_serverless_variant_is_described_as_one(sagemaker, doors):
+    model(sagemaker, "m")
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    wish = {"VariantName": "A", "ModelName": "m", "ServerlessConfig": serverless}
+    sagemaker.create_endpoint_config(EndpointConfigName="s", ProductionVariants=[wish])
+    sagemaker.create_endpoint(EndpointName="s", EndpointConfigName="s")
+    assert sagemaker.describe_endpoint_config(EndpointConfigName="s")["ProductionVariants"] == [wish]
+    with doors.records.transaction() as tx:  # as the loop would, once it serves
+        found = tx.get(Kind.ENDPOINT, "s")
+        serving = EndpointState(EndpointStatus.IN_SERVICE, "s", (VariantSummary("A", 1.0, 1.0),))
+        tx.put(replace(found, status=serving, observed_generation=found.generation))
+    (summary,) = sagemaker.describe_endpoint(EndpointName="s")["ProductionVariants"]
+    assert summary["CurrentServerlessConfig"] == serverless
 
 
 def test_a_client_token_names_one_request(sagemaker):

@@ -45,6 +45,10 @@ def describe_found(call: Call, endpoint: Endpoint) -> dict[str, Any]:
     """Return an endpoint as SageMaker describes it."""
     status = endpoint.status
     serving = status.endpoint_config_name or endpoint.spec.endpoint_config_name
+    asked = _asked(call, serving)
+    serverless = {
+        item["VariantName"]: item.get("ServerlessConfig") for item in asked.get("ProductionVariants", ())
+    }
     return {
         "EndpointName": endpoint.name,
         "EndpointArn": arn_of(call, Kind.ENDPOINT, endpoint.name),
@@ -56,12 +60,13 @@ def describe_found(call: Call, endpoint: Endpoint) -> dict[str, Any]:
                 "DesiredWeight": item.desired_weight,
                 "CurrentInstanceCount": item.current_instance_count,
                 "DesiredInstanceCount": item.desired_instance_count,
+                "CurrentServerlessConfig": serverless.get(item.variant_name),
             }
             for item in status.production_variants
             if status.endpoint_config_name is not None
         ],
         "DataCaptureConfig": _capture(call, serving),
-        "AsyncInferenceConfig": _asynchronous(call, serving),
+        "AsyncInferenceConfig": asked.get("AsyncInferenceConfig"),
         "EndpointStatus": status.endpoint_status.value,
         "FailureReason": status.failure_reason,
         "PendingDeploymentSummary": _pending(call, endpoint),
@@ -206,13 +211,12 @@ def _changing(call: Call, endpoint: Endpoint) -> Iterator[None]:
         raise AwsError("ValidationException", f'Cannot update in-progress endpoint "{arn}".') from error
 
 
-def _asynchronous(call: Call, config_name: str) -> dict[str, Any] | None:
+def _asked(call: Call, config_name: str) -> dict[str, Any]:
+    """Return a config as an AWS client wrote it; empty where none did, or it is gone."""
     try:
-        config = call.platform.endpoints.config(config_name).spec
+        return call.platform.endpoints.config(config_name).spec.request
     except NotFound:
-        return None
-    found: dict[str, Any] | None = config.request.get("AsyncInferenceConfig")
-    return found
+        return {}
 
 
 def _capture(call: Call, config_name: str) -> dict[str, Any] | None:
