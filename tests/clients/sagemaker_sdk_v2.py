@@ -1,4 +1,4 @@
-"""Deploy, predict, update, register, approve, deploy the package, a script, delete: SageMaker Python SDK v2.
+"""Deploy, predict, update, register, approve, a package, a script, runs, answers into a bucket: SDK v2.
 
 Usage: sagemaker_sdk_v2.py MODEL.tar.gz
 """
@@ -13,7 +13,11 @@ import boto3
 import numpy as np
 import sagemaker
 from sagemaker import ModelPackage
+from sagemaker.analytics import ExperimentAnalytics
+from sagemaker.async_inference import AsyncInferenceConfig
 from sagemaker.deserializers import JSONDeserializer
+from sagemaker.exceptions import ObjectNotExistedError
+from sagemaker.experiments.run import Run
 from sagemaker.model import Model
 from sagemaker.predictor import Predictor
 from sagemaker.serializers import JSONSerializer
@@ -98,4 +102,27 @@ assert weighing.predict(np.array([[1.0, 2.0, 3.0]])).tolist() == [321.0]
 
 predictor.delete_model()
 predictor.delete_endpoint(delete_endpoint_config=True)
+
+with Run(experiment_name="sdk", run_name="first", sagemaker_session=session) as run:
+    run.log_parameters({"depth": 6, "kind": "tree"})
+    for step in range(5):
+        run.log_metric("loss", 1 / (step + 1), step=step)
+table = ExperimentAnalytics(experiment_name="sdk", sagemaker_session=session).dataframe()
+assert table["depth"].tolist() == [6.0]
+assert table["loss - Min"].tolist() == [0.2]
+
+slow = model.deploy(
+    1, "ml.m5.large", endpoint_name="slow", wait=False, async_inference_config=AsyncInferenceConfig(), **JSON
+)
+assert settled("slow")["EndpointStatus"] == "InService"
+answer = slow.predict_async(ROWS)
+for _ in range(100):
+    try:
+        assert answer.get_result()["predictions"] == [1]
+        break
+    except ObjectNotExistedError:
+        time.sleep(0.1)
+else:
+    raise SystemExit("no answer came")
+slow.delete_endpoint()
 print("all of it")

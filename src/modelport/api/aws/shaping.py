@@ -11,6 +11,9 @@ from typing import Any
 
 from modelport.api.aws.shapes import Shape, Table
 
+WRITTEN_EMPTY = {"TrialComponent": frozenset({"Parameters", "InputArtifacts", "OutputArtifacts"})}
+"""Maps of a found component that are there though empty: the SageMaker SDK's analytics reads them unasked."""
+
 
 def shape_output(table: Table, name: str | None, value: dict[str, Any] | None) -> dict[str, Any]:
     """Return what is written of an operation's result.
@@ -46,7 +49,7 @@ def _write(table: Table, name: str, value: Any) -> Any:
     shape = table.shapes[name]
     match shape.type:
         case "structure":
-            return _structure(table, shape, value, keep=set(shape.required))
+            return _structure(table, shape, value, keep={*shape.required, *WRITTEN_EMPTY.get(name, ())})
         case "list":
             return [_write(table, shape.member, item) for item in value]
         case "map":

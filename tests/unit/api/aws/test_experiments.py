@@ -239,3 +239,10 @@ def test_search_finds_them_and_what_they_belong_to(churn, url):
 def test_history_tells_what_was_done(doors, churn):
     verbs = [event.verb for event in doors.platform.events.list().items]
     assert (verbs.count("create"), verbs.count("associate")) == (6, 4)
+
+
+def test_a_found_component_has_its_maps_though_they_are_empty(sagemaker):
+    sagemaker.create_trial_component(TrialComponentName="bare")
+    (found,) = sagemaker.search(Resource="ExperimentTrialComponent")["Results"]
+    component = found["TrialComponent"]
+    assert [component[name] for name in ("Parameters", "InputArtifacts", "OutputArtifacts")] == [{}, {}, {}]

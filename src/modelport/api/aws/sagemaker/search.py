@@ -13,6 +13,7 @@ from modelport.api.aws.numbered import read_token, write_token
 from modelport.api.aws.paging import every
 from modelport.api.aws.sagemaker import endpoints, experiments, models, packages, trial_components
 from modelport.api.aws.sagemaker.search_filters import matches, value_of
+from modelport.api.aws.shaping import WRITTEN_EMPTY
 from modelport.domain.errors import InvalidInput
 from modelport.domain.resource import Resource
 
@@ -117,7 +118,7 @@ _KINDS: Mapping[str, tuple[Scope, Callable[[Call], list[Document]], Callable[[Do
     "ExperimentTrialComponent": (
         Scope.REGISTRY_READ,
         _read_components,
-        lambda found: {"TrialComponent": found},
+        lambda found: {"TrialComponent": {name: {} for name in WRITTEN_EMPTY["TrialComponent"]} | found},
     ),
 }
 """Kind of resource: what its reader needs, how it is read, and where it stands in a result."""
