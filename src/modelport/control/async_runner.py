@@ -143,12 +143,16 @@ class AsyncRunner:
             queue = InvocationQueue(tx)
             sizes = queue.sizes()
             lost = {name for name in sizes.keys() - routes.keys() if tx.find(Kind.ENDPOINT, name) is None}
+            with self._lock:
+                running = Counter(self._running.values())
             due = [
-                (one, name in lost)
+                (running[name] + rank, one)
                 for name in sizes
-                for one in self._due(queue, name, routes.get(name), lost=name in lost)
+                for rank, one in enumerate(self._due(queue, name, routes.get(name), lost=name in lost))
             ]
-        for queued, is_lost in due:
+        due.sort(key=lambda pair: pair[0])  # what has the fewest on their way goes first
+        for _, queued in due[: max(0, TOGETHER_MAX - running.total())]:
+            is_lost = queued.invocation.endpoint in lost
             self._start(queued, "its endpoint was deleted" if is_lost else None)
         self._sample(sizes, routes)
         return RESYNC_S

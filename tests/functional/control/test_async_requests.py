@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from fakes.house import HandClock
 from fakes.platform import wait_for
-from modelport.control.async_runner import SAMPLED_S, Answer, AsyncRunner
+from modelport.control.async_runner import SAMPLED_S, TOGETHER_MAX, Answer, AsyncRunner
 from modelport.control.services.invocations import Invocations, Wish
 from modelport.control.services.metrics import MetricStore
 from modelport.control.services.objects import ObjectStore
@@ -174,6 +175,31 @@ def test_no_more_are_asked_together_than_the_config_says(bench):
     assert max(most) == 2
     assert {body for _, body, _ in bench.asked[:2]} == {b"0", b"1"}, "the oldest first"
     assert len(bench.asked) == 5
+
+
+def test_endpoints_share_what_may_be_asked_together(bench):
+    go = threading.Event()
+
+    def slow(body):
+        go.wait(10)
+        return Answer(200, "text/plain", body)
+
+    bench.say = slow
+    route = AsyncRoute(f"s3://{BUCKET}/out", each=50)
+    variants = (VariantRoute("A", "m:1", "d" * 64),)
+    names = ("a", "b")
+    bench.routes = RouteTable(1, tuple(EndpointRoute(n, variants, asynchronous=route) for n in names))
+    for name in names:
+        for _ in range(40):
+            bench.service.submit(Wish(name, body=b"row"), principal="me")
+    for _ in range(3):
+        bench.runner.step()
+    wait_for(lambda: len(bench.asked) >= TOGETHER_MAX, what="all that may be asked together")
+    asked = Counter(endpoint for endpoint, _, _ in bench.asked)
+    assert asked == dict.fromkeys(names, TOGETHER_MAX // 2)
+    bench.runner.close()
+    go.set()
+    wait_for(lambda: not bench.runner._running, what="the end of the threads")
 
 
 def test_a_process_that_dies_before_the_answer_is_stored_asks_again(bench):

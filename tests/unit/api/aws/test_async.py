@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from botocore.exceptions import ClientError
 
@@ -183,8 +181,3 @@ def test_a_config_says_where_answers_go(sagemaker):
     assert sagemaker.describe_endpoint_config(EndpointConfigName="c")["AsyncInferenceConfig"] == config
     sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
     assert sagemaker.describe_endpoint(EndpointName="e")["AsyncInferenceConfig"] == config
-
-
-def test_capture_and_the_rest_of_a_route_stay_as_they_are():
-    route = EndpointRoute("slow", VARIANTS, asynchronous=AsyncRoute(OUTPUT, each=3, instances=2))
-    assert replace(route, variants=()).asynchronous.together == 6
