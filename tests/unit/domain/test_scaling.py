@@ -91,11 +91,18 @@ def test_without_any_policy_bounds_still_hold():
     assert plan_instances(spec, ScalingState(), 9, {}, NOW).instances == 5
 
 
+def test_bounds_that_a_machine_cannot_keep_come_to_rest():
+    quiet = {"p": [0.0] * IN_MINUTES}
+    none = ScalingState((policy(),))
+    assert plan_instances(replace(BOUNDS, min_capacity=40, max_capacity=50), none, 32, quiet, NOW) is None
+    assert plan_instances(replace(BOUNDS, min_capacity=0), none, 1, quiet, NOW) is None, "one stays"
+
+
 @given(
     current=st.integers(0, 40),
     minutes=st.lists(st.none() | st.floats(0, 1e6), min_size=IN_MINUTES, max_size=IN_MINUTES),
     metric=st.sampled_from([BACKLOG, INVOCATIONS]),
-    least=st.integers(0, 5),
+    least=st.integers(0, 40),
     more=st.integers(0, 40),
 )
 def test_it_stays_within_bounds_and_moves_the_way_the_metric_says(current, minutes, metric, least, more):
@@ -104,7 +111,7 @@ def test_it_stays_within_bounds_and_moves_the_way_the_metric_says(current, minut
     if found is None:
         return
     assert found != current
-    assert least <= found <= least + more
-    if least <= current <= min(least + more, 32):
+    assert min(max(least, 1), 32) <= found <= min(max(least + more, 1), 32)
+    if max(least, 1) <= current <= min(least + more, 32):
         newest = minutes[-1] or 0.0
         assert (found > current) == (newest > 10.0)

@@ -50,7 +50,9 @@ def plan_instances(
         now: The time, aware, UTC.
         wait_scale: What cooldowns are multiplied by.
     """
-    least, most = spec.min_capacity, min(spec.max_capacity, REPLICAS_MAX)
+    # Never none: nothing could be observed that would start one again.
+    most = max(1, min(spec.max_capacity, REPLICAS_MAX))
+    least = max(1, min(spec.min_capacity, most))
     if not least <= current <= most:
         within = min(max(current, least), most)
         return Scale(within, f"{current} instances are outside of {least} to {most}")
