@@ -43,19 +43,32 @@ TRANSITIONS: dict[EndpointStatus, tuple[EndpointStatus, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Serverless:
+    """A variant whose replicas run only while they are asked.
+
+    Source: SageMaker, ProductionVariantServerlessConfig.
+    """
+
+    max_concurrency: int
+    provisioned_concurrency: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ProductionVariant:
     """One variant of a config. `initial_variant_weight` is relative; `instance_type` is echoed only.
 
     The number of instances is the number of replicas of custom code, and accounting for models that every
-    worker holds; the timeout is the replicas'.
+    worker holds; the timeout is the replicas'. A variant without a Model (its name is empty) holds inference
+    components.
     """
 
     variant_name: str
-    model_name: str
+    model_name: str = ""
     initial_instance_count: int = 1
     instance_type: str | None = None
     initial_variant_weight: float = 1.0
     container_startup_health_check_timeout_in_seconds: int | None = None
+    serverless_config: Serverless | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,12 +54,15 @@ class ContainerDefinition:
         image: Image URI; tells which local environment runs custom code. None: the archive speaks for itself.
         model_data_url: `s3://BUCKET/KEY` of an archive with the model.
         environment: Variables of custom code.
+        mode: SingleModel; or MultiModel: `model_data_url` is where the archives of its models lie, each of
+            which is asked by its key there.
     """
 
     model_package_name: str | None = None
     image: str | None = None
     model_data_url: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    mode: str = "SingleModel"
 
 
 @dataclass(frozen=True, slots=True)

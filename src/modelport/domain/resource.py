@@ -24,6 +24,7 @@ class Kind(StrEnum):
     PROCESSING_JOB = "ProcessingJob"
     ALARM = "Alarm"
     SCALABLE_TARGET = "ScalableTarget"
+    INFERENCE_COMPONENT = "InferenceComponent"
     EXPERIMENT = "Experiment"
     TRIAL = "Trial"
     TRIAL_COMPONENT = "TrialComponent"

@@ -15,7 +15,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from modelport.domain import alarm, endpoint, experiment, job, model_card, registry, scaling
+from modelport.domain import (
+    alarm,
+    endpoint,
+    experiment,
+    inference_component,
+    job,
+    model_card,
+    registry,
+    scaling,
+)
 from modelport.domain.errors import InvalidInput
 from modelport.domain.resource import Kind, Nothing
 
@@ -30,6 +39,11 @@ VIEWS: dict[Kind, tuple[type, type, type]] = {
     Kind.TRANSFORM_JOB: (job.TransformSpec, job.TransformState, job.JobNotes),
     Kind.ALARM: (alarm.AlarmSpec, alarm.AlarmStatus, Nothing),
     Kind.SCALABLE_TARGET: (scaling.ScalableTargetSpec, scaling.ScalingState, Nothing),
+    Kind.INFERENCE_COMPONENT: (
+        inference_component.ComponentSpec,
+        inference_component.ComponentState,
+        inference_component.ComponentNotes,
+    ),
     Kind.PROCESSING_JOB: (job.ProcessingSpec, job.ProcessingState, job.JobNotes),
     Kind.EXPERIMENT: (experiment.ExperimentSpec, Nothing, Nothing),
     Kind.TRIAL: (experiment.TrialSpec, Nothing, experiment.TrialNotes),

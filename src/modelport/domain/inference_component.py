@@ -1,0 +1,81 @@
+"""Inference components: models that share the instances of a variant, each with copies of its own.
+
+Source: SageMaker, CreateInferenceComponent; "Inference components".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from modelport.domain.registry import ContainerDefinition, Step
+from modelport.domain.resource import Resource, Tag
+
+
+class ComponentStatus(StrEnum):
+    """Where a component stands. Source: SageMaker, DescribeInferenceComponent."""
+
+    CREATING = "Creating"
+    UPDATING = "Updating"
+    IN_SERVICE = "InService"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    """The wish for a component.
+
+    Args:
+        inference_component_name: Its name, unique here.
+        endpoint_name: Where it serves.
+        variant_name: The variant there whose instances it shares.
+        model_name: The Model that it serves; None: `container` tells.
+        container: The container that it serves.
+        copy_count: Copies, at least 0: replicas of code; accounting for models that every worker holds.
+        startup_timeout_s: Seconds a copy may take to be ready; None: as the settings say.
+        tags: AWS tags.
+        request: As an AWS client wrote it, also by later updates; see `domain.resource`.
+    """
+
+    inference_component_name: str
+    endpoint_name: str
+    variant_name: str
+    model_name: str | None = None
+    container: ContainerDefinition | None = None
+    copy_count: int = 1
+    startup_timeout_s: int | None = None
+    tags: tuple[Tag, ...] = ()
+    request: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentState:
+    """What is so of a component.
+
+    Args:
+        inference_component_status: Where it stands.
+        current_copy_count: Copies that serve.
+        failure_reason: Why it is Failed; None otherwise.
+    """
+
+    inference_component_status: ComponentStatus
+    current_copy_count: int = 0
+    failure_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentNotes:
+    """Ours.
+
+    Args:
+        step: What its container holds, once somebody looked; None: nobody has, or it serves a Model.
+        deleting: A delete was asked for.
+    """
+
+    step: Step | None = None
+    deleting: bool = False
+
+
+InferenceComponent = Resource[ComponentSpec, ComponentState, ComponentNotes]
