@@ -113,6 +113,14 @@ class Settings:
     replica_start_timeout_s: float = _setting(
         480.0, "Seconds a replica of custom code may take to load its model, where a variant says no other."
     )
+    asked_replicas_max: int = _setting(
+        16,
+        "Replicas of multi-model and serverless variants that run at one time, on this machine; of more, "
+        "those asked longest ago end.",
+    )
+    serverless_idle_s: float = _setting(
+        300.0, "Seconds after which a serverless variant that nobody asks has no replica any more."
+    )
     replica_isolation: str = _setting(
         "best",
         "What custom code must run in: `bubblewrap`, `namespaces` or `limits`; `best`: the best that works.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import shutil
 import tempfile
 import threading
@@ -17,6 +18,7 @@ from typing import Any, Self
 import msgspec
 
 from modelport.control.endpoint_reconciler import EndpointReconciler
+from modelport.control.hosting import HostedModels
 from modelport.control.job_reconciler import JobReconciler
 from modelport.control.ownership import Ownership
 from modelport.control.retention import Retention
@@ -27,16 +29,19 @@ from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
 from modelport.control.services.registry import Registry
 from modelport.domain.deployment import Tally
+from modelport.domain.errors import NotFound
 from modelport.domain.names import parse_version
 from modelport.domain.planning.endpoint import ArchiveKey, Trial, TrialState, archive_key
 from modelport.domain.planning.replicas import VariantReplicas
 from modelport.domain.planning.rollout import PrepareFailure, WorkerView
-from modelport.domain.registry import Code, ContainerDefinition, Model, ModelSpec
+from modelport.domain.registry import MULTI_MODEL, Code, ContainerDefinition, Model, ModelSpec, Step
+from modelport.domain.resource import Kind
 from modelport.domain.routes import RouteTable
 from modelport.settings import HomeLayout
 from modelport.stores.artifacts.local import LocalArtifacts
 from modelport.stores.records.records import Records, sqlite_url
 from modelport.wire import manifest as bundle
+from modelport.wire.feed import HostedName
 from modelport.wire.jobs import PROGRESS_FILE, RESULT_FILE, JobResult, Progress
 
 ME = "tester"
@@ -146,6 +151,33 @@ class FakeWorkers:
         self.views = [self.born(index) for index in range(count)]
         self.activations: list[tuple[int, ...]] = []
         self.wake: Callable[[], None] = lambda: None
+        self.asked: set[HostedName] = set()
+        self.used: set[HostedName] = set()
+        self.refused: list[tuple[str, str, bool]] = []  # name, reason, whether it is known
+
+    def ask(self, endpoint: str, name: str = "", variant: str = "A") -> None:
+        """Say that requests wait for a hosted model of the table that serves."""
+        self.asked.add(self.hosted(endpoint, name, variant))
+        self.wake()
+
+    def use(self, endpoint: str, name: str = "", variant: str = "A") -> None:
+        """Say that a hosted model was asked."""
+        self.used.add(self.hosted(endpoint, name, variant))
+
+    def hosted(self, endpoint: str, name: str, variant: str) -> HostedName:
+        """Return the full name of a hosted model."""
+        for route in self.files.active().endpoints:
+            for one in route.variants:
+                if (route.endpoint, one.variant) == (endpoint, variant) and one.hosting is not None:
+                    return HostedName(endpoint, variant, one.hosting.source, name)
+        raise AssertionError(f"no variant {variant} of {endpoint} hosts models")
+
+    def take_news(self) -> tuple[set[HostedName], set[HostedName]]:
+        asked, used, self.asked, self.used = self.asked, self.used, set(), set()
+        return asked, used
+
+    def refuse(self, model: HostedName, reason: str, *, known: bool) -> None:
+        self.refused.append((model.name, reason, known))
 
     def born(self, index: int) -> WorkerView:
         """Return a worker that just started: it serves by the last activated table."""
@@ -284,17 +316,28 @@ class InlineArchives:
         self._records = records
         self._wake = wake
         self._looks: dict[ArchiveKey, Trial] = {}
+        self._found: dict[ArchiveKey, Step] = {}
         self.holds: dict[str, str] = {}
         self.codes: set[str] = set()
+
+    def found(self) -> dict[ArchiveKey, Step]:
+        return dict(self._found)
 
     def start(self, model: Model) -> None:
         self._wake()
         url = str(model.spec.primary_container.model_data_url)
+        if model.spec.primary_container.mode == MULTI_MODEL:
+            with self._records.transaction() as tx:
+                tx.put(replace(model, modelport=replace(model.modelport, models=url)))
+            return
         digest, code = self.holds.get(url, ""), Code("c" * 64) if url in self.codes else None
         if not digest and code is None:
             self._looks[archive_key(model)] = Trial(TrialState.FAILED, "its archive cannot be read")
             return
         with self._records.transaction() as tx:
+            if tx.find(Kind.MODEL, model.name) is None:
+                self._found[archive_key(model)] = Step(digest, code)
+                return
             tx.put(replace(model, modelport=replace(model.modelport, digest=digest, code=code)))
 
     def looks(self) -> dict[ArchiveKey, Trial]:
@@ -302,6 +345,20 @@ class InlineArchives:
 
     def forget(self, key: ArchiveKey) -> None:
         self._looks.pop(key, None)
+        self._found.pop(key, None)
+
+
+class InlineObjects:
+    """Objects of buckets: each is there that an archive is said to lie in."""
+
+    def __init__(self, archives: InlineArchives) -> None:
+        self._archives = archives
+
+    def digest_of(self, bucket: str, key: str) -> str:
+        url = f"s3://{bucket}/{key}"
+        if url not in self._archives.holds and url not in self._archives.codes:
+            raise NotFound(f"there is no object {url}")
+        return hashlib.sha256(url.encode()).hexdigest()
 
 
 class InlineReplicas:
@@ -345,6 +402,7 @@ class House:
         replicas: What outlives control.
         saboteur: May crash it.
         expected: How many workers there should be.
+        hosted_replicas_max: Processes that may run because somebody asked.
     """
 
     def __init__(
@@ -358,6 +416,7 @@ class House:
         saboteur: Saboteur | None = None,
         expected: int = 2,
         database_url: str = "",
+        hosted_replicas_max: int = 16,
     ) -> None:
         self.layout = HomeLayout(home)
         self.clock = clock or HandClock()
@@ -387,6 +446,16 @@ class House:
             canaries,  # type: ignore[arg-type]
             self.archives,  # type: ignore[arg-type]
             self.replicas,  # type: ignore[arg-type]
+            HostedModels(
+                self.workers,
+                InlineObjects(self.archives),
+                self.archives,  # type: ignore[arg-type]
+                canaries,  # type: ignore[arg-type]
+                ownership,
+                clock=self.clock,
+                replicas_max=hosted_replicas_max,
+                idle_s=300.0,
+            ),
             clock=self.clock,
             workers_expected=expected,
             prepare_timeout_s=120.0,

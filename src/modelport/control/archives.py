@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from modelport.control.engine import Engine
-from modelport.domain.errors import InvalidInput, ModelportError
+from modelport.domain.errors import InvalidInput, ModelportError, NotFound
+from modelport.domain.objects import Bucket
 from modelport.domain.planning.endpoint import ArchiveKey, Trial, TrialState, archive_key
-from modelport.domain.registry import Code, CodeUse, ContainerDefinition, Model, Step
+from modelport.domain.registry import MULTI_MODEL, Code, CodeUse, ContainerDefinition, Model, Step
 from modelport.domain.resource import Kind
 from modelport.engines.images import Environment, find_environment
 from modelport.stores.records.records import Records
@@ -30,6 +31,14 @@ class Objects(Protocol):
 
         Raises:
             NotFound: There is no such object.
+        """
+        ...
+
+    def bucket(self, name: str) -> Bucket:
+        """Return a bucket.
+
+        Raises:
+            NotFound: There is no such bucket.
         """
         ...
 
@@ -56,6 +65,7 @@ class Archives:
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(TOGETHER_MAX)
         self._looks: dict[ArchiveKey, Trial] = {}
+        self._found: dict[ArchiveKey, Step] = {}
 
     def start(self, model: Model) -> None:
         """Look into a Model's archive, unless that is under way or has failed."""
@@ -71,9 +81,15 @@ class Archives:
         with self._lock:
             return dict(self._looks)
 
+    def found(self) -> Mapping[ArchiveKey, Step]:
+        """Return what the archives hold of whose Models there is no record."""
+        with self._lock:
+            return dict(self._found)
+
     def forget(self, key: ArchiveKey) -> None:
         """Let an archive be looked into again; a look that is under way goes on."""
         with self._lock:
+            self._found.pop(key, None)
             known = self._looks.get(key)
             if known is not None and known.state is not TrialState.RUNNING:
                 del self._looks[key]
@@ -95,6 +111,8 @@ class Archives:
     def _look(self, model: Model) -> str | None:
         """Return why a Model cannot be served; None when it is known now what it serves."""
         steps, containers = [], model.spec.containers
+        if containers[0].mode == MULTI_MODEL:
+            return self._look_at_folder(model, containers[0])
         for number, container in enumerate(containers, start=1):
             try:
                 found = self._look_into(container)
@@ -104,6 +122,20 @@ class Archives:
                 return f"its container {number}: {found}" if len(containers) > 1 else found
             steps.append(found)
         self._write(model, steps)
+        return None
+
+    def _look_at_folder(self, model: Model, container: ContainerDefinition) -> str | None:
+        """Return why the models of a folder cannot be served; None: each is looked into when it is asked."""
+        url = container.model_data_url or ""
+        bucket, _, folder = url.removeprefix(SCHEME).partition("/")
+        if not (url.startswith(SCHEME) and bucket):
+            return f"its models are at {url!r}, expected {SCHEME}BUCKET/PREFIX/"
+        try:
+            self._objects.bucket(bucket)
+        except NotFound as error:
+            return f"{error.message}, where its models are to be"
+        folder = folder if folder.endswith("/") or not folder else f"{folder}/"
+        self._write(model, [Step()], models=f"{SCHEME}{bucket}/{folder}")
         return None
 
     def _look_into(self, container: ContainerDefinition) -> Step | str:
@@ -139,8 +171,9 @@ class Archives:
         except ModelportError as error:
             return None, error
 
-    def _write(self, model: Model, steps: Sequence[Step]) -> None:
-        told = "; then ".join(
+    def _write(self, model: Model, steps: Sequence[Step], models: str | None = None) -> None:
+        """Write down what a Model serves; keep it here where there is no record of such a Model."""
+        told = models or "; then ".join(
             "it is code of its own"
             if step.code is not None
             else f"its archive holds model {step.digest[:12]}"
@@ -151,10 +184,17 @@ class Archives:
             current: Model | None = tx.find(Kind.MODEL, model.name)
             if current is not None and archive_key(current) == archive_key(model):
                 notes = replace(
-                    current.modelport, digest=first.digest, code=first.code, further=tuple(further)
+                    current.modelport,
+                    digest=first.digest,
+                    code=first.code,
+                    further=tuple(further),
+                    models=models,
                 )
                 tx.put(replace(current, modelport=notes))
                 tx.event("status", Kind.MODEL, model.name, told)
+                return
+        with self._lock:
+            self._found[archive_key(model)] = first
 
     def _find(self, url: str) -> str:
         """Return the digest of the archive at a URL."""

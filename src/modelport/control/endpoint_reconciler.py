@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
 from modelport.control.archives import Archives
 from modelport.control.canary import Canaries
+from modelport.control.hosting import HostedModels
 from modelport.control.ownership import Ownership
 from modelport.control.replicas import Replicas
 from modelport.control.routes import RouteFiles
@@ -32,7 +34,7 @@ from modelport.domain.planning.endpoint import (
     plan,
 )
 from modelport.domain.planning.guardrails import Note
-from modelport.domain.planning.replicas import VariantReplicas, names_in
+from modelport.domain.planning.replicas import names_in
 from modelport.domain.planning.rollout import (
     Abandon,
     Activate,
@@ -103,6 +105,7 @@ class EndpointReconciler:
         canaries: First loads of models.
         archives: First looks into archives.
         replicas: Of custom code.
+        hosting: Models that variants host beside each other.
         clock: Time.
         workers_expected: How many workers there should be.
         prepare_timeout_s: Seconds a worker may take to load what a table adds.
@@ -119,6 +122,7 @@ class EndpointReconciler:
         canaries: Canaries,
         archives: Archives,
         replicas: Replicas,
+        hosting: HostedModels,
         *,
         clock: Clock,
         workers_expected: int,
@@ -133,6 +137,7 @@ class EndpointReconciler:
         self._canaries = canaries
         self._archives = archives
         self._replicas = replicas
+        self._hosting = hosting
         self._clock = clock
         self._expected = workers_expected
         self._prepare_timeout_s = prepare_timeout_s
@@ -160,9 +165,11 @@ class EndpointReconciler:
         """Do what can be done now; return the seconds after which to look again, 0: at once."""
         self._snapshot.refresh()
         observed = self._observe()
+        look = self._hosting.look(self._snapshot, observed)
+        observed = replace(observed, hosted=look.hosted)
         wanted: dict[str, EndpointRoute | None] = {}
-        runs: list[VariantReplicas] = []
-        changed = False
+        runs = look.runs
+        changed = self._hosting.settle(self._snapshot, observed, look)
         endpoints = self._snapshot.endpoints()
         for endpoint in endpoints:
             config = self._snapshot.config(endpoint.spec.endpoint_config_name)
@@ -184,8 +191,8 @@ class EndpointReconciler:
         for digest, trial in observed.trials.items():
             if trial.state is TrialState.FAILED:
                 self._canaries.forget(digest)  # whoever needed it has said so by now; a new wish tries anew
-        for key, look in observed.archives.items():
-            if look.state is TrialState.FAILED:
+        for key, seen in observed.archives.items():
+            if seen.state is TrialState.FAILED:
                 self._archives.forget(key)  # as a failed trial
         if changed:
             return 0.0

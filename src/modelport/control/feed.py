@@ -23,14 +23,18 @@ from modelport.wire.feed import (
     LENGTH_BYTES,
     Activate,
     Activated,
+    Asked,
+    CannotHost,
     Drained,
     FromControl,
     FromWorker,
     Hello,
+    HostedName,
     ModelState,
     Prepare,
     Prepared,
     PrepareFailed,
+    Used,
     decode_from_worker,
     frame,
 )
@@ -39,6 +43,8 @@ CONNECTIONS_MAX = 256
 REASON_LENGTH_MAX = 2_000
 FAILED_MAX = 1_000
 START_TIMEOUT_S = 10.0
+NEWS_MAX = 10_000
+"""Hosted models that workers may speak of between two looks; what is more is said again soon."""
 
 _log = structlog.get_logger("modelport.feed")
 
@@ -72,6 +78,9 @@ class Feed:
         self._wake = wake
         self._connections: list[_Connection] = []
         self._views: tuple[WorkerView, ...] = ()
+        self._lock = threading.Lock()
+        self._asked: set[HostedName] = set()
+        self._used: set[HostedName] = set()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
@@ -98,6 +107,17 @@ class Feed:
     def workers(self) -> tuple[WorkerView, ...]:
         """Return the live workers, by their place."""
         return self._views
+
+    def take_news(self) -> tuple[set[HostedName], set[HostedName]]:
+        """Return the hosted models that requests wait for, and those that were asked, since the last call."""
+        with self._lock:
+            asked, self._asked = self._asked, set()
+            used, self._used = self._used, set()
+        return asked, used
+
+    def refuse(self, model: HostedName, reason: str, *, known: bool) -> None:
+        """Tell every worker that nobody need wait for a hosted model any more."""
+        self._loop.call_soon_threadsafe(self._say, CannotHost(model, known, reason[:REASON_LENGTH_MAX]))
 
     def prepare(self, revision: int) -> None:
         """Ask every worker, also those still to come, to prepare a table."""
@@ -151,8 +171,12 @@ class Feed:
             self._catch_up(connection)
             self._publish()
             while True:
-                self._take(connection, await _receive(reader))
-                self._publish()
+                message = await _receive(reader)
+                if isinstance(message, Asked | Used):
+                    self._note(message)
+                else:
+                    self._take(connection, message)
+                    self._publish()
         except InvalidInput as error:
             _log.warning("feed.garbage", error=error.message)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -164,6 +188,19 @@ class Feed:
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
+
+    def _note(self, message: Asked | Used) -> None:
+        """Keep what is said of hosted models until somebody looks."""
+        with self._lock:
+            kept = self._asked if isinstance(message, Asked) else self._used
+            if len(kept) < NEWS_MAX:
+                kept.update(message.models)
+        if isinstance(message, Asked):
+            self._wake()
+
+    def _say(self, message: FromControl) -> None:
+        for connection in self._connections:
+            connection.send(message)
 
     def _take(self, connection: _Connection, message: FromWorker) -> None:
         view = connection.view
@@ -205,8 +242,7 @@ class Feed:
 
     def _say_prepare(self, revision: int) -> None:
         self._preparing = revision
-        for connection in self._connections:
-            connection.send(Prepare(revision))
+        self._say(Prepare(revision))
 
     def _say_activate(self, revision: int) -> None:
         self._active = revision

@@ -16,6 +16,7 @@ from modelport.control.canary import Canaries
 from modelport.control.endpoint_reconciler import EndpointReconciler
 from modelport.control.engine import Engine
 from modelport.control.feed import Feed
+from modelport.control.hosting import HostedModels
 from modelport.control.job_reconciler import JobReconciler
 from modelport.control.log_watch import LogWatch
 from modelport.control.loop import Loop
@@ -115,14 +116,27 @@ class ControlPlane:
         self._feed = Feed(layout.feed_socket, files.active().revision, wake.set)
         store = ObjectStore(self.records, artifacts)
         ownership = Ownership(self.records, clock, str(layout.home))
+        canaries = Canaries(engine, layout.marks, wake.set)
+        archives = Archives(self.records, store, engine, settings.image_table, wake.set)
+        hosting = HostedModels(
+            self._feed,
+            store,
+            archives,
+            canaries,
+            ownership,
+            clock=clock,
+            replicas_max=settings.asked_replicas_max,
+            idle_s=settings.serverless_idle_s,
+        )
         self._endpoints = EndpointReconciler(
             self.records,
             ownership,
             files,
             self._feed,
-            Canaries(engine, layout.marks, wake.set),
-            Archives(self.records, store, engine, settings.image_table, wake.set),
+            canaries,
+            archives,
             Replicas(settings, clock, replicas_changed),
+            hosting,
             clock=clock,
             workers_expected=workers_expected,
             prepare_timeout_s=2 * settings.canary_timeout_s,

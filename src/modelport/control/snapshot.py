@@ -9,6 +9,7 @@ import structlog
 from modelport.domain.alarm import Alarm, AlarmState
 from modelport.domain.endpoint import Endpoint, EndpointConfig
 from modelport.domain.errors import Corrupted
+from modelport.domain.inference_component import InferenceComponent
 from modelport.domain.registry import Model
 from modelport.domain.resource import Kind
 from modelport.stores.records.records import Records
@@ -18,7 +19,7 @@ _log = structlog.get_logger("modelport.snapshot")
 
 
 class Snapshot:
-    """Endpoints, configs, Models and alarms as of the last `refresh`. A record is known by its digest.
+    """What is wished and known, as of the last `refresh`. A record is known by its digest.
 
     Args:
         records: Where they are kept.
@@ -27,7 +28,14 @@ class Snapshot:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._known: dict[Kind, dict[str, tuple[str, Any]]] = {
-            kind: {} for kind in (Kind.ENDPOINT, Kind.ENDPOINT_CONFIG, Kind.MODEL, Kind.ALARM)
+            kind: {}
+            for kind in (
+                Kind.ENDPOINT,
+                Kind.ENDPOINT_CONFIG,
+                Kind.MODEL,
+                Kind.INFERENCE_COMPONENT,
+                Kind.ALARM,
+            )
         }
         self.damaged: frozenset[str] = frozenset()
 
@@ -64,6 +72,21 @@ class Snapshot:
             for alarm in alarms
             if alarm is not None and alarm.status.state_value is AlarmState.ALARM
         )
+
+    def serving_config(self, endpoint: str) -> str | None:
+        """Return the name of the config that an endpoint serves; None: none, or there is no such endpoint."""
+        found: Endpoint | None = self._known[Kind.ENDPOINT].get(endpoint, ("", None))[1]
+        return None if found is None else found.status.endpoint_config_name
+
+    def model(self, name: str) -> Model | None:
+        """Return a Model, None when there is none."""
+        found: Model | None = self._known[Kind.MODEL].get(name, ("", None))[1]
+        return found
+
+    def components(self) -> list[InferenceComponent]:
+        """Return the inference components, by name."""
+        known = self._known[Kind.INFERENCE_COMPONENT]
+        return [known[name][1] for name in sorted(known) if known[name][1] is not None]
 
     def models(self, config: EndpointConfig | None) -> dict[str, Model]:
         """Return those of a config's Models that exist, by name."""

@@ -36,7 +36,7 @@ from modelport.telemetry.slots import MetricSlot, Series
 from modelport.wire.capture import Copy, RecordWriter
 
 if TYPE_CHECKING:
-    from modelport.dataplane.tables import ServedVariant
+    from modelport.dataplane.variants import ServedVariant
 
 PAUSE_S = 0.25
 QUEUED_BYTES_MAX = 64 << 20

@@ -12,8 +12,9 @@ from modelport.dataplane.replies import plain_error
 if TYPE_CHECKING:
     from asyncio import TimerHandle
 
+    from modelport.dataplane.lanes import Lane, Queue
     from modelport.dataplane.protocols import Ask
-    from modelport.dataplane.tables import Lane, Queue, ServingTable
+    from modelport.dataplane.tables import ServingTable
     from modelport.runtime.rows import Rows
 
 

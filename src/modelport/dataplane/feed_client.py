@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from modelport.dataplane.hosted import HostedRequests
 from modelport.dataplane.loading import State
 from modelport.dataplane.serving import Serving
 from modelport.domain.errors import InvalidInput
@@ -17,14 +18,16 @@ from modelport.wire.feed import (
     LENGTH_BYTES,
     Activate,
     Activated,
+    Asked,
+    CannotHost,
     Drained,
-    FromControl,
     FromWorker,
     Hello,
     ModelState,
     Prepare,
     Prepared,
     PrepareFailed,
+    Used,
     decode_from_control,
     frame,
 )
@@ -44,12 +47,16 @@ class FeedClient:
         path: Control's socket.
         index: Which worker this is.
         serving: Does what control asks.
+        hosted: Requests that wait for models which control may have hosted.
     """
 
-    def __init__(self, path: Path, index: int, serving: Serving) -> None:
+    def __init__(self, path: Path, index: int, serving: Serving, hosted: HostedRequests) -> None:
         self._path = path
         self._index = index
         self._serving = serving
+        self._hosted = hosted
+        hosted.ask = lambda models: self._send(Asked(models))
+        hosted.tell_used = lambda models: self._send(Used(models))
         self._writer: asyncio.StreamWriter | None = None
         self.connected = False
         serving.on_drained(lambda revision: self._send(Drained(revision)))
@@ -102,6 +109,9 @@ class FeedClient:
             if length > FRAME_BYTES_MAX:
                 raise InvalidInput(f"a message of {length} bytes, at most {FRAME_BYTES_MAX} are read")
             message = decode_from_control(await reader.readexactly(length))
+            if isinstance(message, CannotHost):
+                self._hosted.refuse(message.model, message.reason, known=message.known)
+                continue
             try:
                 await self._obey(message)
             except (InvalidInput, OSError) as error:
@@ -109,7 +119,7 @@ class FeedClient:
                 if isinstance(message, Prepare):
                     self._send(PrepareFailed(message.revision, "", f"its route file cannot be read: {error}"))
 
-    async def _obey(self, message: FromControl) -> None:
+    async def _obey(self, message: Prepare | Activate) -> None:
         revision = message.revision
         match message:
             case Prepare():

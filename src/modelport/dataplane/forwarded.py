@@ -19,8 +19,8 @@ from modelport.runtime.codecs import MixedReply
 
 if TYPE_CHECKING:
     from modelport.dataplane.forward import Forwarder
+    from modelport.dataplane.lanes import StreamLane
     from modelport.dataplane.protocols import Ask
-    from modelport.dataplane.tables import StreamLane
 
 STREAM_S_MAX = 480.0
 """A reply in parts may take so long altogether. Source: SageMaker, quotas of response streaming."""
@@ -35,7 +35,6 @@ PASSED_ON = {
     "content-type": "Content-Type",
     "content-encoding": "Content-Encoding",
     "x-amzn-sagemaker-custom-attributes": "X-Amzn-SageMaker-Custom-Attributes",
-    "x-amzn-sagemaker-target-model": "X-Amzn-SageMaker-Target-Model",
     "x-amzn-sagemaker-inference-id": "X-Amzn-SageMaker-Inference-Id",
     "x-amzn-sagemaker-session-id": "X-Amzn-SageMaker-Session-Id",
 }

@@ -18,10 +18,13 @@ from modelport.dataplane.cold import ColdRequests
 from modelport.dataplane.exchange import Exchange
 from modelport.dataplane.forwarded import ReplicaFailed
 from modelport.dataplane.handles import Dormant, ModelHandle
+from modelport.dataplane.hosted import Absent, HostedRequests
+from modelport.dataplane.lanes import Lane
 from modelport.dataplane.protocols import Ask
 from modelport.dataplane.protocols.invocations import refuse_failed
 from modelport.dataplane.replies import status_in, status_of
-from modelport.dataplane.tables import Lane, ServedEndpoint, ServedVariant, Tables
+from modelport.dataplane.tables import ServedEndpoint, Tables
+from modelport.dataplane.variants import ServedVariant
 from modelport.domain.clock import Clock
 from modelport.domain.errors import InvalidInput, ModelportError, Unavailable
 from modelport.runtime.codecs import Lengthy, MixedReply
@@ -42,6 +45,7 @@ class Invoker:
         loop: The event loop.
         capture: Where copies go.
         cold: Where requests wait for models that are not in memory.
+        hosted: Where they wait for models that are not hosted yet.
         count_refused: Called with the status of a request refused before it reached an endpoint.
     """
 
@@ -54,6 +58,7 @@ class Invoker:
         *,
         capture: Capture,
         cold: ColdRequests,
+        hosted: HostedRequests,
         count_refused: Callable[[int], None],
     ) -> None:
         self._tables = tables
@@ -63,6 +68,7 @@ class Invoker:
         self._loop = loop
         self._capture = capture
         self._cold = cold
+        self._hosted = hosted
         self._count_refused = count_refused
         self._id_prefix = os.urandom(8).hex().encode()
         self._ids = 0
@@ -77,8 +83,7 @@ class Invoker:
             endpoint = table.endpoints.get(ask.endpoint) or table.open_endpoint(ask.endpoint)
             variant = endpoint.only
             if variant is None or ask.chooses:
-                chosen = endpoint.routes.choose(ask.variant, random(), version=ask.version)  # noqa: S311 - shares, no secret
-                variant = endpoint.variants[chosen]
+                variant = endpoint.choose(ask, random())  # noqa: S311 - shares, no secret
             if endpoint.waiting >= self._pending_max:
                 _refuse_one_more(endpoint)
             exchange.queue = endpoint
@@ -119,7 +124,10 @@ class Invoker:
     def _take_badly(
         self, exchange: Exchange, ask: Ask, variant: ServedVariant | None, problem: Exception
     ) -> None:
-        """Let a request wait for a model that is not in memory; refuse it for any other reason."""
+        """Let a request wait for a model that is not there; refuse it for any other reason."""
+        if isinstance(problem, Absent):
+            self._hold_absent(exchange, ask, variant, problem)
+            return
         if isinstance(problem, Dormant) and variant is not None:
             endpoint = exchange.table.endpoints[ask.endpoint]
             self._hold(exchange, ask, endpoint, variant, problem.handle)
@@ -145,6 +153,22 @@ class Invoker:
             return
         endpoint.waiting += 1
         exchange.table.open += 1
+
+    def _hold_absent(
+        self, exchange: Exchange, ask: Ask, variant: ServedVariant | None, absent: Absent
+    ) -> None:
+        """Let a request wait for a model that some table to come may host; it belongs to none so far."""
+
+        def go_on(problem: ModelportError | None) -> None:
+            if problem is not None:
+                self._refuse(exchange, ask, variant, problem)
+            elif exchange.answered is not None:
+                self.handle(exchange)
+
+        try:
+            self._hosted.hold(exchange, absent.model, go_on)
+        except ModelportError as error:
+            self._refuse(exchange, ask, variant, error)
 
     def _go_on(
         self,
@@ -245,6 +269,10 @@ class Invoker:
         exchange.reply(reply)
 
     def _open_lane(self, variant: ServedVariant, ask: Ask) -> Lane:
+        variant = variant.aim(ask)
+        known = variant.lanes.get(ask.codec_key)
+        if known is not None:
+            return known
         if variant.asynchronous is not ask.dialect.asynchronous:
             raise _asked_otherwise(variant)
         overloaded = Unavailable(

@@ -27,8 +27,10 @@ from modelport.telemetry.slots import Series
 
 if TYPE_CHECKING:
     from modelport.dataplane.batching import Finish
+    from modelport.dataplane.lanes import Lane, Queue
     from modelport.dataplane.protocols import Ask
-    from modelport.dataplane.tables import Lane, Queue, ServedVariant, ServingTable
+    from modelport.dataplane.tables import ServingTable
+    from modelport.dataplane.variants import ServedVariant
 
 GIVEN_BACK = ("content-type", "content-encoding", "x-amzn-sagemaker-custom-attributes")
 """Headers of the last stage's reply that the client gets."""

@@ -28,6 +28,8 @@ STATUS_BY_CODE = {
     "signature_expired": 403,
     "forbidden": 403,
     "unavailable": 503,
+    "not_ready": 429,
+    "throttled": 429,
     "timed_out": 504,
     "corrupted": 503,
     "model_failed": 424,

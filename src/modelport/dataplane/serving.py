@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from modelport.dataplane.forward import Forwarders
+from modelport.dataplane.hosted import HostedRequests
 from modelport.dataplane.loading import CRASHED, LoadingMarks, Models, Report
 from modelport.dataplane.tables import ServingTable, Tables
 from modelport.dataplane.threads import OneThread
@@ -29,6 +30,7 @@ class Serving:
         forwarders: The ways to code in replicas.
         marks: This worker's loading marks.
         slot: Where tables count.
+        hosted: Requests that wait for models to be hosted.
         try_model: Tries a model in a process of its own; returns why it does not work. None: cannot.
         start_load_s: Seconds to load models before the first request is accepted.
     """
@@ -40,6 +42,7 @@ class Serving:
         forwarders: Forwarders,
         marks: LoadingMarks,
         slot: MetricSlot,
+        hosted: HostedRequests,
         try_model: Callable[[str], str | None] | None = None,
         *,
         start_load_s: float = 0.0,
@@ -49,6 +52,7 @@ class Serving:
         self._forwarders = forwarders
         self._marks = marks
         self._slot = slot
+        self._hosted = hosted
         self._try_model = try_model
         self._start_load_s = start_load_s
         self._trials = OneThread("trials")
@@ -142,6 +146,7 @@ class Serving:
                 table = await self._build(revision, report)
         self.tables.activate(table)
         log.info("routes.activated", revision=revision)
+        self._hosted.look_at(table.routes)
 
     async def try_marked(self, report: Report) -> None:
         """Try the models this worker may have died of, each in a process of its own, and serve what works."""
@@ -167,7 +172,7 @@ class Serving:
         return routes
 
     def _tie(self, routes: RouteTable) -> ServingTable:
-        return ServingTable(routes, self._models.handle, self._forwarders, self._slot)
+        return ServingTable(routes, self._models.handle, self._forwarders, self._slot, self._hosted.use)
 
     async def _build(self, revision: int, report: Report) -> ServingTable:
         table = self._tie(await self._read(revision))
@@ -204,8 +209,8 @@ def _read_routes(path: Path) -> RouteTable:
 
 def _places(routes: RouteTable) -> set[tuple[str, str, str]]:
     return {
-        (endpoint.endpoint, variant.variant, stage.digest)
+        (endpoint.endpoint, variant.variant, part.digest)
         for endpoint in routes.endpoints
         for variant in endpoint.variants
-        for stage in variant.stages
+        for part in variant.parts
     }

@@ -31,6 +31,7 @@ from modelport.dataplane.exchange import Exchange
 from modelport.dataplane.feed_client import FeedClient
 from modelport.dataplane.flights import Flight
 from modelport.dataplane.forward import Forwarders
+from modelport.dataplane.hosted import HostedRequests
 from modelport.dataplane.http import Connection
 from modelport.dataplane.invoke import Invoker
 from modelport.dataplane.loading import LoadingMarks, Models
@@ -135,16 +136,23 @@ class Worker:
             clock.monotonic,
             self._finish,
         )
+        self._hosted = HostedRequests(
+            self._slot,
+            now=clock.monotonic,
+            requests_max=settings.cold_requests_max,
+            wait_s=settings.request_timeout_s,
+        )
         self.serving = Serving(
             layout.routes,
             self._models,
             self._forwarders,
             marks,
             self._slot,
+            self._hosted,
             config.try_model,
             start_load_s=settings.start_load_s,
         )
-        self.feed = FeedClient(layout.feed_socket, config.index, self.serving)
+        self.feed = FeedClient(layout.feed_socket, config.index, self.serving, self._hosted)
         self._capture = Capture(layout.captures, settings, clock, self._slot)
         self._invoker = Invoker(
             self.serving.tables,
@@ -159,6 +167,7 @@ class Worker:
                 requests_max=settings.cold_requests_max,
                 wait_s=settings.cold_wait_s,
             ),
+            hosted=self._hosted,
             count_refused=self._count_refused,
         )
         unpacking = Unpacking(settings.body_bytes_max, settings.unpacked_ratio_max)
@@ -289,6 +298,7 @@ class Worker:
         while True:
             self._models.make_room()  # models that were busy when room was wanted
             self._forwarders.tidy()
+            self._hosted.speak()
             self._write_numbers()
             self._suspects.look()
             await asyncio.sleep(FLUSH_S)

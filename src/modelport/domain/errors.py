@@ -139,6 +139,18 @@ class Unavailable(ModelportError):
         self.retry_after_s = retry_after_s
 
 
+class NotReady(Unavailable):
+    """The model is on its way, and takes longer than this request could wait."""
+
+    code: ClassVar[str] = "not_ready"
+
+
+class Throttled(Unavailable):
+    """More requests are open than this endpoint is allowed to have."""
+
+    code: ClassVar[str] = "throttled"
+
+
 class Unreachable(ModelportError):
     """No server answered."""
 

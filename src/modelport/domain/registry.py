@@ -54,15 +54,15 @@ class ContainerDefinition:
         image: Image URI; tells which local environment runs custom code. None: the archive speaks for itself.
         model_data_url: `s3://BUCKET/KEY` of an archive with the model.
         environment: Variables of custom code.
-        mode: SingleModel; or MultiModel: `model_data_url` is where the archives of its models lie, each of
-            which is asked by its key there.
+        mode: MultiModel: `model_data_url` is where the archives of its models lie, each of which is asked by
+            its key there. Anything else: it is one.
     """
 
     model_package_name: str | None = None
     image: str | None = None
     model_data_url: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
-    mode: str = "SingleModel"
+    mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,10 @@ class ModelSpec:
         return (self.primary_container, *self.further_containers)
 
 
+MULTI_MODEL = "MultiModel"
+"""Mode of a container that stands for many models."""
+
+
 class CodeUse(StrEnum):
     """When what an archive holds is code, which runs in replicas, and no model that workers load.
 
@@ -202,12 +206,14 @@ class ModelNotes:
         model_version: `NAME:3` of the registry, or the Model's own name where it serves an archive.
         code: The custom code that it serves; None: none, or nobody has looked yet.
         further: What its further containers serve.
+        models: S3 URL of the folder of the models that it stands for; None: it is one itself.
     """
 
     digest: str
     model_version: str
     code: Code | None = None
     further: tuple[Step, ...] = ()
+    models: str | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -217,7 +223,7 @@ class ModelNotes:
     @property
     def known(self) -> bool:
         """Whether it is known what it serves."""
-        return bool(self.digest) or self.code is not None
+        return bool(self.digest) or self.code is not None or self.models is not None
 
 
 Model = Resource[ModelSpec, Nothing, ModelNotes]

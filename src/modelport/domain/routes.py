@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from modelport.domain.errors import InvalidInput
 
@@ -17,6 +18,44 @@ class StageRoute:
 
     digest: str = ""
     replicas: tuple[str, ...] = ()
+
+
+class HostedBy(StrEnum):
+    """Why a variant hosts models, and what a request names one of them by.
+
+    TARGET_MODEL: its Model is many; they come when they are asked for, by their key. COMPONENT: inference
+    components, by their names. SERVERLESS: one, of the empty name, that comes when it is asked for.
+    """
+
+    TARGET_MODEL = "TargetModel"
+    COMPONENT = "InferenceComponent"
+    SERVERLESS = "Serverless"
+
+
+@dataclass(frozen=True, slots=True)
+class HostedRoute:
+    """One of the models that a variant hosts: a digest or replicas, as of a variant."""
+
+    name: str
+    digest: str = ""
+    replicas: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """The models that a variant hosts, beside each other.
+
+    Args:
+        by: What a request names one of them by.
+        source: What they come from; where that is another, those of the same names are others.
+        models: Those that are there.
+        together: Requests that one worker lets in at one time; None: as many as come.
+    """
+
+    by: HostedBy
+    source: str
+    models: tuple[HostedRoute, ...] = ()
+    together: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +72,10 @@ class VariantRoute:
         replicas: Where that code runs: names of Unix sockets in the home's `run/replicas`. Without a digest
             and without replicas nobody answers, for the time being.
         then: What its answers go through after that, one stage after the other.
+        hosting: The models it hosts; it has no other then. None: it hosts none.
 
     Raises:
-        InvalidInput: A stage has both a digest and replicas, or a replica's name is no plain file name.
+        InvalidInput: A part has both a digest and replicas, or a replica's name is no plain file name.
     """
 
     variant: str
@@ -45,15 +85,16 @@ class VariantRoute:
     shadow: bool = False
     replicas: tuple[str, ...] = ()
     then: tuple[StageRoute, ...] = ()
+    hosting: Hosting | None = None
 
     def __post_init__(self) -> None:
-        for stage in self.stages:
-            if stage.digest and stage.replicas:
+        for part in self.parts:
+            if part.digest and part.replicas:
                 raise InvalidInput(
                     f"variant {self.variant!r} has both a model to load and replicas",
                     hint="give it one of them",
                 )
-            for name in stage.replicas:
+            for name in part.replicas:
                 if not REPLICA.fullmatch(name):
                     raise InvalidInput(
                         f"found replica {name[:80]!r}, expected letters, digits, '.', '_' and '-', "
@@ -65,9 +106,18 @@ class VariantRoute:
         """All that its requests go through, in their order."""
         return (StageRoute(self.digest, self.replicas), *self.then)
 
+    @property
+    def parts(self) -> tuple[StageRoute | HostedRoute, ...]:
+        """All that answers in it: its stages, or the models that it hosts."""
+        return self.stages if self.hosting is None else self.hosting.models
+
     def digests(self) -> frozenset[str]:
         """Return the digests of the models that it needs in memory."""
-        return frozenset(stage.digest for stage in self.stages if stage.digest)
+        return frozenset(part.digest for part in self.parts if part.digest)
+
+    def host(self, models: tuple[HostedRoute, ...]) -> VariantRoute:
+        """Return the variant with other models hosted."""
+        return self if self.hosting is None else replace(self, hosting=replace(self.hosting, models=models))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +184,11 @@ class RouteTable:
         )
 
     def replicas(self) -> frozenset[tuple[str, ...]]:
-        """Return the replicas of each stage that has some."""
+        """Return the replicas of each part that has some."""
         return frozenset(
-            stage.replicas
+            part.replicas
             for endpoint in self.endpoints
             for variant in endpoint.variants
-            for stage in variant.stages
-            if stage.replicas
+            for part in variant.parts
+            if part.replicas
         )

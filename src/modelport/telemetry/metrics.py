@@ -85,6 +85,7 @@ MODEL_LOADS = "modelport_model_loads_total"
 MODEL_LOAD_DURATION = "modelport_model_load_duration_seconds"
 MODEL_UNLOADS = "modelport_model_unloads_total"
 COLD_REQUESTS = "modelport_cold_requests_total"
+HOSTED_REQUESTS = "modelport_hosted_requests_total"
 BUILD_INFO = "modelport_build_info"
 
 METRICS: dict[str, Metric] = {
@@ -132,6 +133,9 @@ METRICS: dict[str, Metric] = {
     ),
     COLD_REQUESTS: Metric(
         Kind.COUNTER, "Requests that met a model which was not in memory, by what came of it.", ("outcome",)
+    ),
+    HOSTED_REQUESTS: Metric(
+        Kind.COUNTER, "Requests that met a model which was not hosted, by what came of it.", ("outcome",)
     ),
     BUILD_INFO: Metric(Kind.GAUGE, "Always 1; the version runs.", ("version",)),
 }

@@ -73,8 +73,43 @@ class Drained(msgspec.Struct, frozen=True, tag=True):
     revision: int
 
 
-FromControl = Prepare | Activate
-FromWorker = Hello | ModelState | Prepared | PrepareFailed | Activated | Drained
+class HostedName(msgspec.Struct, frozen=True):
+    """A model that a variant hosts, or is to: endpoint, variant, what it is of, and its name there."""
+
+    endpoint: str
+    variant: str
+    source: str
+    name: str
+
+
+class Asked(msgspec.Struct, frozen=True, tag=True):
+    """Requests of a worker wait for models that are not hosted; said again while they do."""
+
+    models: tuple[HostedName, ...]
+
+
+class Used(msgspec.Struct, frozen=True, tag=True):
+    """These hosted models were asked since a worker said so last."""
+
+    models: tuple[HostedName, ...]
+
+
+class CannotHost(msgspec.Struct, frozen=True, tag=True):
+    """Control answers that nobody need wait for a model any more.
+
+    Args:
+        model: Which.
+        known: There is such a model, but it does not work.
+        reason: Why, in plain words.
+    """
+
+    model: HostedName
+    known: bool
+    reason: str
+
+
+FromControl = Prepare | Activate | CannotHost
+FromWorker = Hello | ModelState | Prepared | PrepareFailed | Activated | Drained | Asked | Used
 
 
 def frame(message: FromControl | FromWorker) -> bytes:

@@ -276,6 +276,11 @@ def _known(model: Model) -> Model:
             f"model {model.name!r} has {len(model.spec.containers)} containers, which jobs do not run",
             hint="make one model of the steps, and register that",
         )
+    if model.modelport.models is not None:
+        raise InvalidInput(
+            f"model {model.name!r} stands for many, and a job runs one",
+            hint="make a Model of the archive of the one",
+        )
     if model.modelport.code is not None:
         raise InvalidInput(
             f"model {model.name!r} is code of its own, which jobs do not run",

@@ -8,6 +8,7 @@ from modelport.control.services.references import resolve
 from modelport.domain.errors import Conflict, InvalidInput, Refused
 from modelport.domain.names import NAME_LENGTH_MAX, parse_version
 from modelport.domain.registry import (
+    MULTI_MODEL,
     ApprovalStatus,
     ContainerDefinition,
     Model,
@@ -29,6 +30,8 @@ def make_model(tx: Transaction, spec: ModelSpec) -> Model:
         Conflict: The name is taken.
     """
     container = spec.primary_container
+    if MULTI_MODEL in {one.mode for one in spec.containers}:
+        _check_multi_model(spec)
     if spec.further_containers:
         for number, one in enumerate(spec.containers, start=1):
             if one.model_package_name is not None:
@@ -43,6 +46,20 @@ def make_model(tx: Transaction, spec: ModelSpec) -> Model:
     _check_serves(spec, container)
     told = container.model_data_url or str(container.image)
     return _put_model(tx, spec, ModelNotes(digest="", model_version=spec.model_name), told)
+
+
+def _check_multi_model(spec: ModelSpec) -> None:
+    if spec.further_containers:
+        raise InvalidInput(
+            f"a container of model {spec.model_name!r} has Mode {MULTI_MODEL}, and is one of several",
+            hint="make a Model of it alone",
+        )
+    url = spec.primary_container.model_data_url or ""
+    if not url.startswith("s3://"):
+        raise InvalidInput(
+            f"the container of model {spec.model_name!r} has Mode {MULTI_MODEL} and ModelDataUrl "
+            f"{url[:200]!r}, expected s3://BUCKET/PREFIX/ where the archives of its models lie"
+        )
 
 
 def _check_serves(spec: ModelSpec, container: ContainerDefinition) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from modelport.dataplane.heads import RequestHead
+from modelport.dataplane.lanes import CodecKey
 from modelport.dataplane.pages import Page
 from modelport.domain.errors import InvalidInput, ModelportError
 from modelport.runtime.codecs import Decoder, Encoder, parse_content_encoding
@@ -15,6 +16,8 @@ from modelport.runtime.model import LoadedModel
 
 TARGET_VARIANT = "x-amzn-sagemaker-target-variant"
 INFERENCE_ID = "x-amzn-sagemaker-inference-id"
+TARGET_MODEL = "x-amzn-sagemaker-target-model"
+COMPONENT = "x-amzn-sagemaker-inference-component"
 TIMEOUT = "x-modelport-timeout-ms"
 COMMON_HEADERS = ("content-type", "content-encoding", TARGET_VARIANT, INFERENCE_ID, TIMEOUT)
 """Headers that mean the same in every protocol."""
@@ -92,6 +95,8 @@ class Ask:
         inference_id: The caller's own id for the prediction; None when not given.
         timeout_s: Seconds until an answer is of no use any more; None leaves it to the settings.
         headers: Those of the request that some protocol looks at, names in lower case.
+        target_model: The model asked for, of many that a variant stands for; None when not given.
+        component: The inference component asked for; None when not given.
     """
 
     dialect: Dialect
@@ -104,12 +109,18 @@ class Ask:
     inference_id: bytes | None = None
     timeout_s: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    target_model: str | None = None
+    component: str | None = None
+    hosted: str | None = field(init=False)
     chooses: bool = field(init=False)
-    codec_key: tuple[str, str | None, str | None, str | None] = field(init=False)
+    codec_key: CodecKey = field(init=False)
 
     def __post_init__(self) -> None:
-        self.chooses = self.variant is not None or self.version is not None
+        self.hosted = self.component if self.target_model is None else self.target_model
+        self.chooses = self.variant is not None or self.version is not None or self.component is not None
         self.codec_key = (self.dialect.name, self.content_type, self.encoding, self.accept)
+        if self.hosted is not None:
+            self.codec_key += (self.hosted,)
 
 
 def read_ask(
@@ -139,6 +150,8 @@ def read_ask(
         inference_id=_inference_id(headers.get(INFERENCE_ID)),
         timeout_s=_timeout_s(headers.get(TIMEOUT)),
         headers=headers,
+        target_model=headers.get(TARGET_MODEL),
+        component=headers.get(COMPONENT),
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 from modelport.dataplane.forwarded import PASSED_ON, ReplicaFailed
 from modelport.dataplane.heads import RequestHead
 from modelport.dataplane.pages import Page
-from modelport.dataplane.protocols.ask import COMMON_HEADERS, Ask, read_ask
+from modelport.dataplane.protocols.ask import COMMON_HEADERS, COMPONENT, TARGET_MODEL, Ask, read_ask
 from modelport.dataplane.replies import JSON, build, describe, fields_of, place_of, status_of
 from modelport.dataplane.router import version_of
 from modelport.domain.errors import ModelFailed, ModelportError, NotAcceptable, NotFound
@@ -36,6 +36,8 @@ ERROR_TYPES_BY_CODE = {
     "clock_skewed": "InvalidSignatureException",
     "signature_expired": "InvalidSignatureException",
     "unknown_key": "UnrecognizedClientException",
+    "not_ready": "ModelNotReadyException",
+    "throttled": "ThrottlingException",
 }
 
 
@@ -49,7 +51,7 @@ class Invocations:
     name = "invocations"
     path = re.compile(r"/endpoints/([^/]{1,200})/invocations")
     accept = "accept"
-    headers: tuple[str, ...] = (*COMMON_HEADERS, *PASSED_ON, accept)
+    headers: tuple[str, ...] = (*COMMON_HEADERS, *PASSED_ON, TARGET_MODEL, COMPONENT, accept)
     forwards = True
     streams = False
     asynchronous = False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from modelport.dataplane.router import version_of
-from modelport.dataplane.tables import ServedEndpoint, ServedVariant, Tables
+from modelport.dataplane.tables import ServedEndpoint, Tables
+from modelport.dataplane.variants import ServedVariant
 from modelport.domain.errors import NotFound, Unavailable
 
 

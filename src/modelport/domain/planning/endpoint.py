@@ -28,7 +28,7 @@ from modelport.domain.endpoint import (
 from modelport.domain.planning.guardrails import Done, Note, Sides, Wait, next_step, turn_back
 from modelport.domain.planning.replicas import VariantReplicas, names_in, replicas_of, too_many
 from modelport.domain.planning.rollout import Rollout, RolloutState
-from modelport.domain.planning.routes import digests_of, route_of
+from modelport.domain.planning.routes import Hosted, bare, digests_of, fill, route_of
 from modelport.domain.planning.traffic import weights_of
 from modelport.domain.registry import Model
 from modelport.domain.routes import EndpointRoute, RouteTable
@@ -76,6 +76,7 @@ class Observed:
         alarming: Names of the alarms that are in ALARM.
         tallies: Endpoint name to model version to what came of its requests; only where traffic moves.
         wait_scale: What the waits of deployment configs are multiplied by.
+        hosted: What variants are to host that host models; each of them has been tried.
         broken: Models of the active table that some worker does not have, with the reason.
         served: Endpoint name to its route in the active table.
         proven: Models of the active table that every worker has.
@@ -92,6 +93,7 @@ class Observed:
     alarming: frozenset[str] = frozenset()
     tallies: Mapping[str, Mapping[str, Tally]] = field(default_factory=dict)
     wait_scale: float = 1.0
+    hosted: Hosted = field(default_factory=dict)
     served: Mapping[str, EndpointRoute] = field(init=False)
     proven: frozenset[str] = field(init=False)
 
@@ -208,13 +210,13 @@ def _pursue(
     before: Before | None,
 ) -> tuple[Action, ...]:
     """Return the next actions towards a wish whose every Model is known."""
-    notes = {name: model.modelport for name, model in models.items()}
     replicas = replicas_of(endpoint.name, config.spec, endpoint.modelport.instance_counts, models)
     problem = too_many(replicas)
     if problem is not None:
         return (_give_up(endpoint, served, problem, now),)
     names = {(one.variant, one.step): one.names for one in replicas}
-    goal = route_of(endpoint.name, config.spec, endpoint.modelport.weights, notes, names)
+    goal = route_of(endpoint.name, config.spec, endpoint.modelport.weights, models, names)
+    goal = fill(goal, observed.hosted, awake=True)
     if before is not None and served is not None and _is_guarded(endpoint, before):
         return _guard(endpoint, config, goal, replicas, served, observed, now, before)
     if served == goal and _is_sound(goal, observed):
@@ -250,6 +252,7 @@ def _guard(
 ) -> tuple[Action, ...]:
     """Return the next actions where traffic moves step by step; the replicas of both sides run meanwhile."""
     old, old_replicas = _serving(endpoint, before)
+    old = fill(old, observed.hosted, awake=True)
     running = (*old_replicas, *replicas)
     sides = Sides(old, goal, before.config.name, config.name)
     instances = sum(item.initial_instance_count for item in config.spec.production_variants)
@@ -288,9 +291,8 @@ def _serving(endpoint: Endpoint, before: Before) -> tuple[EndpointRoute, tuple[V
     counts = {item.variant_name: item.current_instance_count for item in serving}
     weights = {item.variant_name: item.current_weight for item in serving}
     replicas = replicas_of(endpoint.name, before.config.spec, counts, before.models)
-    notes = {name: model.modelport for name, model in before.models.items()}
     names = {(one.variant, one.step): one.names for one in replicas}
-    return route_of(endpoint.name, before.config.spec, weights, notes, names), replicas
+    return route_of(endpoint.name, before.config.spec, weights, before.models, names), replicas
 
 
 def _scaled(shift: Shift, by: float) -> Shift:
@@ -308,14 +310,20 @@ def _settles(actions: Sequence[Action]) -> bool:
 
 
 def _keep(endpoint: Endpoint, served: EndpointRoute, observed: Observed, now: datetime) -> tuple[Action, ...]:
-    """Return the next actions where what is wished serves; nothing, unless a worker lost a model."""
+    """Return the next actions where what is wished serves: nothing, unless a worker lost a model.
+
+    What its variants host may change, which is no matter of the wish.
+    """
+    goal = fill(served, observed.hosted)
+    if goal != served and _is_sound(served, observed):
+        return (Want(endpoint.name, goal),)
     if not _is_sound(served, observed):
         return _reach(endpoint, served, served, observed, now)
     return (Want(endpoint.name, served),) if _is_on_its_way(observed.rollout, served) else ()
 
 
 def _is_sound(route: EndpointRoute, observed: Observed) -> bool:
-    return not digests_of([route]) & observed.broken.keys()
+    return not digests_of([bare(route)]) & observed.broken.keys()
 
 
 def _look_into(
@@ -341,7 +349,7 @@ def _reach(
     now: datetime,
 ) -> tuple[Action, ...]:
     """Return the next actions towards a route that does not serve yet, or not soundly."""
-    needed = digests_of([goal])
+    needed = digests_of([bare(goal)])
     rollout = observed.rollout
     if rollout is not None and _is_to_blame(rollout, goal):
         return (_give_up(endpoint, served, _blame(goal, rollout.digest, rollout.reason), now),)
@@ -355,7 +363,7 @@ def _reach(
             return (_give_up(endpoint, served, _blame(goal, digest, trial.reason), now),)
         elif trial.state is TrialState.RUNNING:
             waiting = True
-    for name in sorted(names_in([goal])):
+    for name in sorted(names_in([bare(goal)])):
         start = observed.replicas.get(name)
         if start is not None and start.state is TrialState.FAILED:
             return (_give_up(endpoint, served, _blame_code(goal, name, start.reason), now),)
@@ -487,7 +495,7 @@ def _missing(endpoint: Endpoint, config: EndpointConfig | None, models: Mapping[
     if config is None:
         return f"endpoint config {endpoint.spec.endpoint_config_name!r} does not exist"
     for variant in config.spec.production_variants + config.spec.shadow_production_variants:
-        if variant.model_name not in models:
+        if variant.model_name and variant.model_name not in models:
             return f"model {variant.model_name!r} of variant {variant.variant_name!r} does not exist"
     return None
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from modelport.domain.endpoint import EndpointConfigSpec, ProductionVariant
+from modelport.domain.endpoint import EndpointConfigSpec, ProductionVariant, Serverless
 from modelport.domain.registry import Model
 from modelport.domain.routes import EndpointRoute
 
@@ -15,6 +15,9 @@ REPLICAS_MAX = 32
 
 ASYNC_TIMEOUT_S = 3600.0
 """An asynchronous request may take so long. Source: InvokeEndpointAsync, InvocationTimeoutSeconds."""
+
+SERVERLESS_COPIES = 2
+"""Of a serverless variant while it is asked, unless it may do less at one time."""
 
 SHOWN_LENGTH = 40
 """Of an endpoint's name in those of its replicas, which people see in the table of processes."""
@@ -56,6 +59,11 @@ def replicas_of(
     """
     patient = config.async_inference_config is not None
 
+    def count_of(item: ProductionVariant) -> int:
+        if item.serverless_config is not None:
+            return serverless_copies(item.serverless_config)
+        return counts.get(item.variant_name, item.initial_instance_count)
+
     def replicas(item: ProductionVariant, count: int, step: int) -> VariantReplicas:
         model = models[item.model_name]
         return VariantReplicas(
@@ -68,16 +76,48 @@ def replicas_of(
             step,
         )
 
-    wanted = [
-        (item, counts.get(item.variant_name, item.initial_instance_count))
-        for item in config.production_variants
-    ]
+    wanted = [(item, count_of(item)) for item in config.production_variants]
     wanted += [(item, item.initial_instance_count) for item in config.shadow_production_variants]
     return tuple(
         replicas(item, count, number)
         for item, count in wanted
+        if item.model_name
         for number, step in enumerate(models[item.model_name].modelport.steps)
         if step.code is not None
+    )
+
+
+def hosted_replicas(
+    endpoint: str, variant: str, name: str, model: Model, copies: int, start_timeout_s: float | None = None
+) -> VariantReplicas:
+    """Return the replicas of a model that a variant hosts.
+
+    Args:
+        endpoint: Name of the endpoint.
+        variant: Name of the variant.
+        name: Of the model there; empty: it is the only one, and these are the replicas of the variant.
+        model: What they run; its code is known.
+        copies: How many.
+        start_timeout_s: Seconds one may take to be ready; None: as the settings say.
+    """
+    place = f"{variant}/{name}" if name else variant
+    names = _names(endpoint, place, model, copies, 0, patient=False)
+    return VariantReplicas(endpoint, variant, model, names, start_timeout_s)
+
+
+def serverless_copies(config: Serverless) -> int:
+    """Return how many replicas a serverless variant has while it has any."""
+    return min(config.max_concurrency, config.provisioned_concurrency or SERVERLESS_COPIES, REPLICAS_MAX)
+
+
+def is_on_demand(item: ProductionVariant, model: Model) -> bool:
+    """Return whether the replicas of a variant run only while it is asked."""
+    serverless = item.serverless_config
+    return (
+        serverless is not None
+        and serverless.provisioned_concurrency == 0
+        and model.modelport.code is not None
+        and not model.modelport.further
     )
 
 
@@ -99,8 +139,8 @@ def names_in(routes: Iterable[EndpointRoute | None]) -> frozenset[str]:
         for route in routes
         if route is not None
         for variant in route.variants
-        for stage in variant.stages
-        for name in stage.replicas
+        for part in variant.parts
+        for name in part.replicas
     )
 
 

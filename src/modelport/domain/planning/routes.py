@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 from modelport.domain.endpoint import AsyncInference, DataCaptureConfig, EndpointConfigSpec, ProductionVariant
+from modelport.domain.planning.replicas import is_on_demand
 from modelport.domain.planning.traffic import weights_of
-from modelport.domain.registry import ModelNotes
+from modelport.domain.registry import Model
 from modelport.domain.routes import (
     AsyncRoute,
     CaptureRoute,
     EndpointRoute,
+    HostedBy,
+    HostedRoute,
+    Hosting,
     RouteTable,
     StageRoute,
     VariantRoute,
 )
+
+COMPONENTS = "inference-components"
+"""Stands for the source and the version of a variant that hosts those."""
 
 TOGETHER = 4
 """Asynchronous requests that an instance is asked at one time, where nobody says another number."""
@@ -26,10 +33,13 @@ def route_of(
     name: str,
     config: EndpointConfigSpec,
     weights: Mapping[str, float],
-    models: Mapping[str, ModelNotes],
+    models: Mapping[str, Model],
     replicas: Mapping[tuple[str, int], tuple[str, ...]] = MappingProxyType({}),
 ) -> EndpointRoute:
     """Return where an endpoint's requests go under a config.
+
+    A serverless variant is awake in it; those that host models which are asked for, or components, have none:
+    see `fill`.
 
     Args:
         name: The endpoint.
@@ -41,14 +51,22 @@ def route_of(
     current = weights_of(config, weights)
 
     def variant(item: ProductionVariant, *, shadow: bool) -> VariantRoute:
-        notes = models[item.model_name]
+        weight = item.initial_variant_weight if shadow else current[item.variant_name]
+        if not item.model_name:
+            components = Hosting(HostedBy.COMPONENT, COMPONENTS)
+            return VariantRoute(item.variant_name, COMPONENTS, "", weight, hosting=components)
+        model = models[item.model_name]
+        notes, own = model.modelport, replicas.get((item.variant_name, 0), ())
+        hosting = _hosting(item, model, own)
+        if hosting is not None:
+            return VariantRoute(item.variant_name, notes.model_version, "", weight, shadow, hosting=hosting)
         return VariantRoute(
             variant=item.variant_name,
             model_version=notes.model_version,
             digest=notes.digest,
-            weight=item.initial_variant_weight if shadow else current[item.variant_name],
+            weight=weight,
             shadow=shadow,
-            replicas=replicas.get((item.variant_name, 0), ()),
+            replicas=own,
             then=tuple(
                 StageRoute(step.digest, replicas.get((item.variant_name, number), ()))
                 for number, step in enumerate(notes.further, start=1)
@@ -70,6 +88,63 @@ def route_of(
             ),
         ),
     )
+
+
+def _hosting(item: ProductionVariant, model: Model, replicas: tuple[str, ...]) -> Hosting | None:
+    if model.modelport.models is not None:
+        return Hosting(HostedBy.TARGET_MODEL, source_of(model))
+    if item.serverless_config is not None and is_on_demand(item, model):
+        models = (HostedRoute("", replicas=replicas),)
+        return Hosting(HostedBy.SERVERLESS, source_of(model), models, item.serverless_config.max_concurrency)
+    return None
+
+
+def source_of(model: Model) -> str:
+    """Return what models are of that a variant hosts because of a Model: another one of its name differs."""
+    return f"{model.name}@{model.created_at.isoformat()}"
+
+
+Place = tuple[str, str, str]
+"""Endpoint, variant, and the source of what it hosts."""
+
+Hosted = Mapping[Place, tuple[HostedRoute, ...]]
+"""What each place is to host."""
+
+
+def places_in(route: EndpointRoute) -> Iterator[tuple[Place, VariantRoute, Hosting]]:
+    """Yield each place of a route, its variant, and what it hosts."""
+    for variant in route.variants:
+        if variant.hosting is not None:
+            yield (route.endpoint, variant.variant, variant.hosting.source), variant, variant.hosting
+
+
+def fill(route: EndpointRoute, hosted: Hosted, *, awake: bool = False) -> EndpointRoute:
+    """Return a route that hosts what it is to host.
+
+    Args:
+        route: The route.
+        hosted: What that is.
+        awake: Serverless variants stay as they are.
+    """
+    changes = {
+        place: variant.host(hosted.get(place, ()))
+        for place, variant, hosting in places_in(route)
+        if not (awake and hosting.by is HostedBy.SERVERLESS)
+    }
+    if not changes:
+        return route
+    return replace(
+        route,
+        variants=tuple(
+            changes.get((route.endpoint, one.variant, one.hosting.source), one) if one.hosting else one
+            for one in route.variants
+        ),
+    )
+
+
+def bare(route: EndpointRoute) -> EndpointRoute:
+    """Return a route without what comes and goes beside its wish: its own models and replicas are left."""
+    return fill(route, {}, awake=True)
 
 
 def blend(before: EndpointRoute, after: EndpointRoute, share: float) -> EndpointRoute:
