@@ -6,7 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from fakes import aws
 from fakes.archives import onnx_archive, script_archive
@@ -125,7 +125,7 @@ def test_no_more_processes_run_than_are_allowed(platform, many, s3):
             "Failed to download model data(bucket: models, key: all/none.tar.gz)",
         ),
         ("../other.tar.gz", "ValidationError", "Failed to download"),
-        ("torn.tar.gz", "ModelError", "archive"),
+        ("torn.tar.gz", "ModelError", "'torn.tar.gz' cannot be served"),
         ("fails.tar.gz", "ModelError", "no licence"),
     ],
 )
@@ -169,10 +169,11 @@ def test_a_serverless_endpoint_goes_to_sleep_and_wakes(platform, sagemaker, s3):
 
 
 def test_code_that_does_not_start_fails_the_serverless_endpoint_at_once(platform, sagemaker, s3):
-    with pytest.raises(Exception, match="no licence"):
+    with pytest.raises(WaiterError):
         serve(
             sagemaker,
             "broken",
             {"Image": SKLEARN, "ModelDataUrl": f"s3://{BUCKET}/all/fails.tar.gz"},
             ServerlessConfig={"MemorySizeInMB": 1024, "MaxConcurrency": 1},
         )
+    assert "no licence" in sagemaker.describe_endpoint(EndpointName="broken")["FailureReason"]

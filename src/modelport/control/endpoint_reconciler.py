@@ -38,8 +38,10 @@ from modelport.domain.planning.replicas import names_in
 from modelport.domain.planning.rollout import (
     Abandon,
     Activate,
+    Changes,
     Publish,
     Rollout,
+    RolloutState,
     WorkerView,
     broken_models,
     decide,
@@ -155,6 +157,7 @@ class EndpointReconciler:
         self._inherited = replicas.names()
         self._published_at = self._complete_at = started
         self._behind_since: dict[int, float] = {}
+        self._in_vain: tuple[Changes, float] | None = None  # what a table changed that failed, and when
 
     @property
     def active(self) -> RouteTable:
@@ -316,6 +319,8 @@ class EndpointReconciler:
     def _advance(self, observed: Observed, wanted: dict[str, EndpointRoute | None]) -> bool:
         """Take the next step with the tables; return whether to look again at once."""
         step = decide(observed.rollout, wanted)
+        if isinstance(step, Publish) and self._was_in_vain(step.changes):
+            return False
         if isinstance(step, Publish):
             with self._records.transaction() as tx:
                 revision = tx.next_number(REVISIONS, at_least=self._newest() + 1)
@@ -337,6 +342,8 @@ class EndpointReconciler:
             _log.info("routes.activated", revision=step.revision)
         elif isinstance(step, Abandon):
             failed = observed.rollout
+            if failed is not None and failed.state is RolloutState.FAILED:
+                self._in_vain = (failed.changes, self._clock.monotonic())
             if failed is not None and failed.digest is not None:
                 self._canaries.forget(failed.digest)  # its first load proved too little
             self._workers.abandon(step.revision)
@@ -347,6 +354,13 @@ class EndpointReconciler:
                 reason="not wanted any more" if failed is None else failed.reason,
             )
         return step is not None
+
+    def _was_in_vain(self, changes: Changes) -> bool:
+        """Return whether a table that changes just this failed a moment ago: then it is tried again later."""
+        if self._in_vain is None:
+            return False
+        before, at = self._in_vain
+        return before == changes and self._clock.monotonic() - at < RESYNC_S
 
     def _newest(self) -> int:
         return max(self._files.newest_revision(), self._active.revision)

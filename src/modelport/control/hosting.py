@@ -145,7 +145,7 @@ class HostedModels:
                 if coming is not None:  # one change after the other: this one is on its way
                     look.hosted[place] = coming
         self._let_leave(look, observed, now)
-        self._forget(observed, now)
+        self._forget(look, now)
         return look
 
     def settle(self, snapshot: Snapshot, observed: Observed, look: Look) -> bool:
@@ -235,7 +235,7 @@ class HostedModels:
                 return None
         outlook = judge_guest(guest, observed, self._archives.found())
         if outlook.problem is not None:
-            self._give_up(key, outlook.problem, now)
+            self._give_up(key, f"{key.name!r} cannot be served: {outlook.problem}", now)
             return None
         self._start(outlook)
         return outlook
@@ -310,16 +310,16 @@ class HostedModels:
             models = tuple(model for model in look.hosted[key.place] if model.name != key.name)
             look.hosted[key.place] = models
 
-    def _forget(self, observed: Observed, now: float) -> None:
+    def _forget(self, look: Look, now: float) -> None:
         """Forget what nobody speaks of any more."""
-        served = {place for route in observed.active.endpoints for place, _, _ in places_in(route)}
         for key in [key for key, at in self._asked.items() if now - at > ASK_S]:
             del self._asked[key]
         for key in [key for key in self._guests if key not in self._asked]:
             guest = self._guests.pop(key)
             self._archives.forget(archive_key(guest.model))
         self._hopeless = {key: value for key, value in self._hopeless.items() if now < value[2]}
-        self._used = {key: at for key, at in self._used.items() if key.place in served}
+        there = {HostedKey(place, model.name) for place, models in look.hosted.items() for model in models}
+        self._used = {key: at for key, at in self._used.items() if key in there or key in self._asked}
 
     # ── Components ──────────────────────────────────────────────────────────────────────────────
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +13,40 @@ from modelport.domain.endpoint import (
     DataCaptureConfig,
     EndpointConfigSpec,
     ProductionVariant,
+    Serverless,
 )
-from modelport.domain.planning.routes import change_table, digests_of, route_of
-from modelport.domain.registry import ModelNotes
-from modelport.domain.routes import CaptureRoute, EndpointRoute, RouteTable, VariantRoute
+from modelport.domain.planning.routes import (
+    bare,
+    change_table,
+    digests_of,
+    fill,
+    places_in,
+    route_of,
+    source_of,
+)
+from modelport.domain.registry import Code, ContainerDefinition, Model, ModelNotes, ModelSpec
+from modelport.domain.resource import Kind, Nothing, Resource
+from modelport.domain.routes import (
+    CaptureRoute,
+    EndpointRoute,
+    HostedBy,
+    HostedRoute,
+    Hosting,
+    RouteTable,
+    VariantRoute,
+)
 
-MODELS = {f"m{number}": ModelNotes(f"{number}" * 64, f"m:{number}") for number in range(3)}
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def model(name: str, notes: ModelNotes) -> Model:
+    spec = ModelSpec(name, ContainerDefinition())
+    return Resource(Kind.MODEL, name, None, spec, Nothing(), notes, 1, 1, NOW, NOW)
+
+
+MODELS = {
+    f"m{number}": model(f"m{number}", ModelNotes(f"{number}" * 64, f"m:{number}")) for number in range(3)
+}
 
 
 def config(capture: DataCaptureConfig | None = None) -> EndpointConfigSpec:
@@ -80,3 +110,39 @@ def test_next_table_is_the_active_one_with_its_changes_and_nothing_else(before, 
     assert made.revision == 4
     assert [item.endpoint for item in made.endpoints] == sorted(expected)
     assert {item.endpoint: item.variants[0].variant for item in made.endpoints} == expected
+
+
+MANY = model("many", ModelNotes("", "many", models="s3://b/all/"))
+CODED = model("coded", ModelNotes("", "coded", Code("a" * 64)))
+
+
+def test_what_variants_host_comes_beside_the_wish() -> None:
+    items = (
+        ProductionVariant("many", "many"),
+        ProductionVariant("sleeps", "coded", serverless_config=Serverless(5)),
+        ProductionVariant("warm", "coded", serverless_config=Serverless(5, provisioned_concurrency=1)),
+        ProductionVariant("parts"),
+    )
+    replicas = {("sleeps", 0): ("s-0", "s-1"), ("warm", 0): ("w-0",)}
+    models = {"many": MANY, "coded": CODED}
+    route = route_of("air", EndpointConfigSpec("c", items), {}, models, replicas)
+    hosting = {variant.variant: variant.hosting for variant in route.variants}
+    awake = (HostedRoute("", replicas=("s-0", "s-1")),)
+    assert hosting == {
+        "many": Hosting(HostedBy.TARGET_MODEL, source_of(MANY)),
+        "sleeps": Hosting(HostedBy.SERVERLESS, source_of(CODED), awake, together=5),
+        "warm": None,
+        "parts": Hosting(HostedBy.COMPONENT, "inference-components"),
+    }
+    asleep = fill(route, {})
+    assert [len(found.models) for _, _, found in places_in(asleep)] == [0, 0, 0]
+    one = (HostedRoute("x", "d" * 64),)
+    filled = fill(route, {("air", "many", source_of(MANY)): one, ("air", "parts", "other"): one})
+    assert filled.variants[0].digests() == {"d" * 64}
+    assert not filled.variants[3].digests(), "of another source"
+    assert bare(filled) == fill(route, {("air", "sleeps", source_of(CODED)): ()}, awake=False)
+
+
+def test_a_route_is_filled_by_place_and_nothing_else_changes() -> None:
+    plain = EndpointRoute("air", (VariantRoute("v", "m:1", "d" * 64),))
+    assert fill(plain, {("air", "v", "any"): (HostedRoute("x"),)}) is plain
