@@ -1,4 +1,4 @@
-"""Deploy, predict, update, register, approve, a package, a script, runs, answers into a bucket: SDK v2.
+"""Deploy, predict, update, register, approve, a package, scripts, runs, answers into a bucket: SDK v2.
 
 Usage: sagemaker_sdk_v2.py MODEL.tar.gz
 """
@@ -19,6 +19,7 @@ from sagemaker.deserializers import JSONDeserializer
 from sagemaker.exceptions import ObjectNotExistedError
 from sagemaker.experiments.run import Run
 from sagemaker.model import Model
+from sagemaker.multidatamodel import MultiDataModel
 from sagemaker.predictor import Predictor
 from sagemaker.serializers import JSONSerializer
 from sagemaker.sklearn import SKLearnModel
@@ -99,6 +100,24 @@ weighing = script.deploy(1, "ml.m5.large", endpoint_name="script", wait=False)
 found = settled("script")
 assert found["EndpointStatus"] == "InService", found["FailureReason"]
 assert weighing.predict(np.array([[1.0, 2.0, 3.0]])).tolist() == [321.0]
+
+many = MultiDataModel(
+    name="many",
+    model_data_prefix=f"s3://{session.default_bucket()}/many/",
+    model=script,
+    sagemaker_session=session,
+)
+many.add_model(session.upload_data("weights.tar.gz", key_prefix="models"), "weights.tar.gz")
+Path("weights.json").write_text(json.dumps([0.0, 0.0, 2.0]))
+with tarfile.open("last.tar.gz", "w:gz") as archive:
+    archive.add("weights.json")
+many.add_model("last.tar.gz", "deep/last.tar.gz")
+assert sorted(many.list_models()) == ["deep/last.tar.gz", "weights.tar.gz"]
+asked = many.deploy(1, "ml.m5.large", endpoint_name="many", wait=False)
+assert settled("many")["EndpointStatus"] == "InService"
+row = np.array([[1.0, 2.0, 3.0]])
+assert asked.predict(row, target_model="weights.tar.gz").tolist() == [321.0]
+assert asked.predict(row, target_model="deep/last.tar.gz").tolist() == [6.0]
 
 predictor.delete_model()
 predictor.delete_endpoint(delete_endpoint_config=True)
