@@ -463,3 +463,17 @@ def test_callers_are_told_who_they_are_and_that_they_may(url):
     )
     assert [item["EvalDecision"] for item in decided["EvaluationResults"]] == ["allowed", "allowed"]
     assert refused(iam.list_users)[0] == "InvalidAction"
+
+
+@pytest.mark.parametrize(
+    ("service", "code"), [("monitoring", "InvalidAction"), ("ec2", "UnknownOperationException")]
+)
+def test_who_sends_a_form_is_told_in_xml(doors, service, code):
+    scope = f"AK/20260101/eu-west-1/{service}/aws4_request"
+    answer = doors.client.post(
+        "/",
+        data={"Action": "ListMetrics", "Version": "2010-08-01"},
+        headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, Signature=0"},
+    )
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "text/xml")
+    assert f"<Code>{code}</Code>" in answer.text
