@@ -189,7 +189,7 @@ class ControlPlane:
             model_cards=ModelCards(self.records),
             run_metrics=RunMetrics(self.records),
             tags=Tags(self.records),
-            reset=Reset(self.records, wake.set),
+            reset=Reset(self.records, layout, wake.set),
             replica_logs=ReplicaLogs(self.records, layout.logs),
             invocations=Invocations(
                 self.records,
