@@ -24,7 +24,7 @@ from modelport.control.replicas import Replicas
 from modelport.control.retention import Retention
 from modelport.control.routes import RouteFiles
 from modelport.control.sampler import Sampler
-from modelport.control.services import objects, registry
+from modelport.control.services import registry, stored
 from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
@@ -53,7 +53,7 @@ from modelport.telemetry.slots import read_totals
 HANGING_S = 30.0
 
 
-class Artifacts(registry.Artifacts, retention.Artifacts, objects.Artifacts, Protocol):
+class Artifacts(registry.Artifacts, retention.Artifacts, stored.Artifacts, Protocol):
     """What the control plane needs of the artifact store."""
 
 
