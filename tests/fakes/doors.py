@@ -93,7 +93,7 @@ class Doors:
             model_cards=ModelCards(self.records),
             run_metrics=RunMetrics(self.records),
             tags=Tags(self.records),
-            reset=Reset(self.records, wake),
+            reset=Reset(self.records, layout, wake),
             replica_logs=ReplicaLogs(self.records, layout.logs),
             invocations=Invocations(
                 self.records,

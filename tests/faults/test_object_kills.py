@@ -42,9 +42,9 @@ for number in itertools.count():
     if how == "put":
         store.put("bucket", key, [content[:20_000], content[20_000:]])
     elif how == "parts":
-        upload = store.begin_upload("bucket", key, headers={}).upload_id
-        part = store.put_part(upload, 1, [content])
-        store.complete_upload(upload, [(1, part.etag)])
+        upload = store.uploads.begin("bucket", key, headers={}).upload_id
+        part = store.uploads.put_part(upload, 1, [content])
+        store.uploads.complete(upload, [(1, part.etag)])
     else:
         store.delete("bucket", [key])
     print("done", flush=True)
@@ -77,8 +77,8 @@ def stored(home: Path) -> dict[str, str]:
             assert item.etag in (md5.hexdigest(), joined)
             assert item.size == len(content)
             found[item.key] = md5.hexdigest()
-        for upload in store.uploads(BUCKET):
-            for part in store.parts(upload.upload_id):
+        for upload in store.uploads.of(BUCKET):
+            for part in store.uploads.parts(upload.upload_id):
                 content = LocalArtifacts(layout.artifacts).read(part.digest)
                 assert hashlib.md5(content).hexdigest() == part.etag
         return found

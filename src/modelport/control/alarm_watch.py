@@ -30,21 +30,15 @@ class AlarmWatch:
     def __init__(self, records: Records, clock: Clock) -> None:
         self._records = records
         self._clock = clock
-        self._due = clock.monotonic()
 
-    def step(self) -> float:
-        """Judge when it is time; return the seconds until it is."""
-        left = self._due - self._clock.monotonic()
-        if left > 0:
-            return left
-        self._due = self._clock.monotonic() + PERIOD_S
+    def look(self) -> None:
+        """Judge all alarms."""
         with self._records.reading() as tx:
             changed = [
                 found for alarm in tx.all(Kind.ALARM) if (found := self._judged(tx, alarm)) is not None
             ]
         if changed:
             self._write(changed)
-        return PERIOD_S
 
     def _judged(self, tx: Any, alarm: Alarm) -> Alarm | None:
         """Return an alarm with its new state; None where that is the old one."""

@@ -58,14 +58,9 @@ class Autoscaler:
         self._endpoints = endpoints
         self._clock = clock
         self._wait_scale = wait_scale
-        self._due = clock.monotonic()
 
-    def step(self) -> float:
-        """Look when it is time; return the seconds until it is."""
-        left = self._due - self._clock.monotonic()
-        if left > 0:
-            return left
-        self._due = self._clock.monotonic() + PERIOD_S
+    def look(self) -> None:
+        """Let each target that should have more or fewer instances have them."""
         with self._records.reading() as tx:
             targets: list[ScalableTarget] = tx.all(Kind.SCALABLE_TARGET)
             gone = [one.name for one in targets if tx.find(Kind.ENDPOINT, one.spec.endpoint) is None]
@@ -74,7 +69,6 @@ class Autoscaler:
             self._scale(target, current, scale)
         if gone:
             self._forget(gone)
-        return PERIOD_S
 
     def _plan(self, tx: Transaction, target: ScalableTarget) -> tuple[int, Scale] | None:
         """Return how many instances a target has and what to change; None: nothing, or not now."""

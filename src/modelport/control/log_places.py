@@ -89,6 +89,13 @@ def forget_logs(layout: HomeLayout, kept: Collection[str]) -> None:
                 empty.rmdir()
 
 
+def remove_logs(layout: HomeLayout) -> None:
+    """Remove the logs of all replicas, with their marks; one that still ends writes where nobody reads."""
+    for log in layout.logs.glob(f"{PREFIX}*.log*"):
+        log.unlink(missing_ok=True)
+    forget_logs(layout, ())
+
+
 def _places(layout: HomeLayout, folder: Path) -> Iterator[tuple[str, LogPlace]]:
     for marks in folder.glob("*/*"):
         if not marks.name.endswith(ROTATED):

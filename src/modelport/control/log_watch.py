@@ -5,7 +5,6 @@ from __future__ import annotations
 from modelport.control.log_places import LogPlace, place_of
 from modelport.control.services.jobs import JOB_KINDS
 from modelport.control.services.logs import Logs, job_place
-from modelport.domain.clock import Clock
 from modelport.settings import HomeLayout
 from modelport.stores.records.records import Records
 from modelport.wire.replicas import read_replicas
@@ -21,25 +20,17 @@ class LogWatch:
         records: Know which jobs run.
         logs: Notes.
         layout: Where the list of replicas, logs and jobs lie.
-        clock: Time.
     """
 
-    def __init__(self, records: Records, logs: Logs, layout: HomeLayout, clock: Clock) -> None:
+    def __init__(self, records: Records, logs: Logs, layout: HomeLayout) -> None:
         self._records = records
         self._logs = logs
         self._layout = layout
-        self._clock = clock
-        self._due = clock.monotonic()
 
-    def step(self) -> float:
-        """Look when it is time; return the seconds until it is."""
-        left = self._due - self._clock.monotonic()
-        if left > 0:
-            return left
-        self._due = self._clock.monotonic() + PERIOD_S
+    def look(self) -> None:
+        """Note how long each of them is."""
         for place in self._growing():
             self._logs.note(place)
-        return PERIOD_S
 
     def _growing(self) -> list[LogPlace]:
         with self._records.reading() as tx:

@@ -6,7 +6,7 @@ Level-triggered: a wake-up says only *look*, never what happened, so a lost one 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -27,6 +27,35 @@ class Reconciler(Protocol):
     def step(self) -> float:
         """Do what can be done now; return the seconds after which to look again, 0: at once."""
         ...
+
+
+class Periodic:
+    """A reconciler that does one thing now and then.
+
+    Args:
+        do: What; it is done again after the period also where it fails.
+        period_s: Seconds from one beginning to the next.
+        clock: Time.
+        first_s: Seconds before the first time.
+    """
+
+    def __init__(
+        self, do: Callable[[], None], period_s: float, clock: Clock, *, first_s: float = 0.0
+    ) -> None:
+        self.name = do.__qualname__
+        self._do = do
+        self._period_s = period_s
+        self._clock = clock
+        self._due = clock.monotonic() + first_s
+
+    def step(self) -> float:
+        """Do it when it is time; return the seconds until it is."""
+        left = self._due - self._clock.monotonic()
+        if left > 0:
+            return left
+        self._due = self._clock.monotonic() + self._period_s
+        self._do()
+        return self._period_s
 
 
 class Loop:
@@ -77,7 +106,7 @@ class Loop:
             try:
                 rests.append(reconciler.step())
             except Exception:  # noqa: BLE001 (a full disk, a database that restarts: the next pass looks afresh)
-                _log.exception("loop.failed", reconciler=type(reconciler).__name__)
+                _log.exception("loop.failed", reconciler=_name(reconciler))
                 rests.append(RETRY_S)
                 failed = True
         if not failed:
@@ -88,3 +117,7 @@ class Loop:
         while not self._stopping:
             self._wake.clear()
             self._wake.wait(max(self.run_until_quiet(), SHORTEST_REST_S))
+
+
+def _name(reconciler: Reconciler) -> str:
+    return reconciler.name if isinstance(reconciler, Periodic) else type(reconciler).__name__

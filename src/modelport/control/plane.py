@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelport.control import retention
+from modelport.control import alarm_watch, autoscaler, log_watch, retention, sampler
 from modelport.control.alarm_watch import AlarmWatch
 from modelport.control.archives import Archives
 from modelport.control.async_runner import AsyncRunner
@@ -19,13 +19,13 @@ from modelport.control.feed import Feed
 from modelport.control.hosting import HostedModels
 from modelport.control.job_reconciler import JobReconciler
 from modelport.control.log_watch import LogWatch
-from modelport.control.loop import Loop
+from modelport.control.loop import Loop, Periodic
 from modelport.control.ownership import Ownership
 from modelport.control.replicas import Replicas
 from modelport.control.retention import Retention
 from modelport.control.routes import RouteFiles
 from modelport.control.sampler import Sampler
-from modelport.control.services import objects, registry
+from modelport.control.services import registry, stored
 from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
@@ -54,7 +54,7 @@ from modelport.telemetry.slots import read_totals
 HANGING_S = 30.0
 
 
-class Artifacts(registry.Artifacts, retention.Artifacts, objects.Artifacts, Protocol):
+class Artifacts(registry.Artifacts, retention.Artifacts, stored.Artifacts, Protocol):
     """What the control plane needs of the artifact store."""
 
 
@@ -152,7 +152,7 @@ class ControlPlane:
             clock=clock,
             wake=wake.set,
         )
-        sweeper = Retention(
+        sweeping = Retention(
             self.records,
             artifacts,
             files,
@@ -160,8 +160,8 @@ class ControlPlane:
             label_age_days=settings.capture_max_age_days,
             clock=clock,
         )
-        sampler = Sampler(self.records, layout.metrics, read_totals, clock)
-        alarms = AlarmWatch(self.records, clock)
+        counting = Sampler(self.records, layout.metrics, read_totals, clock)
+        judging = AlarmWatch(self.records, clock)
         self._worker_client = WorkerClient(layout.inference_socket)
         self._async_runner = AsyncRunner(
             self.records,
@@ -174,11 +174,20 @@ class ControlPlane:
             wake=wake.set,
         )
         wishes = Endpoints(self.records, wake.set)
-        autoscaler = Autoscaler(self.records, wishes, clock, wait_scale=settings.deployment_wait_scale)
+        scaling = Autoscaler(self.records, wishes, clock, wait_scale=settings.deployment_wait_scale)
         logs = Logs(self.records, layout, clock)
-        log_watch = LogWatch(self.records, logs, layout, clock)
+        noting = LogWatch(self.records, logs, layout)
         self.loop = Loop(
-            (self._endpoints, self._async_runner, jobs, sweeper, sampler, alarms, autoscaler, log_watch),
+            (
+                self._endpoints,
+                self._async_runner,
+                jobs,
+                Periodic(sweeping.sweep, retention.PERIOD_S, clock, first_s=retention.FIRST_S),
+                Periodic(counting.look, sampler.PERIOD_S, clock),
+                Periodic(judging.look, alarm_watch.PERIOD_S, clock),
+                Periodic(scaling.look, autoscaler.PERIOD_S, clock),
+                Periodic(noting.look, log_watch.PERIOD_S, clock),
+            ),
             clock=clock,
             wake=wake,
         )
@@ -194,7 +203,7 @@ class ControlPlane:
             model_cards=ModelCards(self.records),
             run_metrics=RunMetrics(self.records),
             tags=Tags(self.records),
-            reset=Reset(self.records, wake.set),
+            reset=Reset(self.records, layout, wake.set),
             replica_logs=ReplicaLogs(self.records, layout.logs),
             invocations=Invocations(
                 self.records,

@@ -63,7 +63,7 @@ class Artifacts(Protocol):
 
 
 class Retention:
-    """Sweeps now and then.
+    """Sweeps.
 
     Args:
         records: Know what is needed.
@@ -90,16 +90,6 @@ class Retention:
         self._layout = layout
         self._label_age = timedelta(days=label_age_days)
         self._clock = clock
-        self._due = clock.monotonic() + FIRST_S
-
-    def step(self) -> float:
-        """Sweep when it is time; return the seconds until it is."""
-        left = self._due - self._clock.monotonic()
-        if left > 0:
-            return left
-        self._due = self._clock.monotonic() + PERIOD_S
-        self.sweep()
-        return PERIOD_S
 
     def sweep(self) -> None:
         """Remove what nothing points at and is older than the grace."""

@@ -43,15 +43,10 @@ class Sampler:
         self._folder = folder
         self._read_totals = read_totals
         self._clock = clock
-        self._due = clock.monotonic()
         self._last: dict[SeriesKey, Reading] = {}
 
-    def step(self) -> float:
-        """Count when it is time; return the seconds until it is."""
-        left = self._due - self._clock.monotonic()
-        if left > 0:
-            return left
-        self._due = self._clock.monotonic() + PERIOD_S
+    def look(self) -> None:
+        """Add what the counters have grown by to the present minute."""
         readings = read_endpoints(self._read_totals(self._folder))
         news = {key: reading for key, reading in readings.items() if self._last.get(key) != reading}
         if news:  # a quiet platform writes nothing
@@ -61,7 +56,6 @@ class Sampler:
                 index.follow(minute, news)
                 index.prune(minute - int(KEPT.total_seconds()))
             self._last = readings
-        return PERIOD_S
 
 
 def read_endpoints(totals: Totals) -> dict[SeriesKey, Reading]:

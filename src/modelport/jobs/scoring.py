@@ -18,7 +18,7 @@ from modelport.jobs.shards import Meta, Shards
 from modelport.jobs.writing import encode_shard, refuse_doubles, writable
 from modelport.runtime.columns import ColumnEncoder, output_schema, to_arrays
 from modelport.runtime.model import LoadedModel
-from modelport.runtime.outputs import Outputs
+from modelport.runtime.outputs import Outputs, join_outputs
 
 BLOCK_ROWS = 2048  # rows of one run of the graph: large enough to be cheap, small enough for the caches
 
@@ -140,18 +140,11 @@ class Scorer:
     def _run(self, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Outputs:
         if len(matrix) == 0:
             return _no_answers(self._model.signature)
-        blocks = [
-            self._model.run(matrix[start : start + BLOCK_ROWS]) for start in range(0, len(matrix), BLOCK_ROWS)
-        ]
-        if len(blocks) == 1:
-            return blocks[0]
-        labels = [block.label for block in blocks if block.label is not None]
-        probabilities = [block.probabilities for block in blocks if block.probabilities is not None]
-        predictions = [block.predictions for block in blocks if block.predictions is not None]
-        return Outputs(
-            np.concatenate(labels) if labels else None,
-            np.concatenate(probabilities) if probabilities else None,
-            np.concatenate(predictions) if predictions else None,
+        return join_outputs(
+            [
+                self._model.run(matrix[start : start + BLOCK_ROWS])
+                for start in range(0, len(matrix), BLOCK_ROWS)
+            ]
         )
 
     def _encoder_for(self, batch: pa.RecordBatch) -> ColumnEncoder:

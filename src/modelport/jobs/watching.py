@@ -18,7 +18,7 @@ from modelport.evaluation.drift import Drift, Tally, measure_drift
 from modelport.jobs.answers import Labelling, ReplyReader
 from modelport.jobs.captures import Captured
 from modelport.runtime.model import LoadedModel
-from modelport.runtime.outputs import Outputs
+from modelport.runtime.outputs import Outputs, join_outputs
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -124,7 +124,7 @@ class VariantWatch:
             for column, tally in enumerate(self._features):
                 tally.add(together[:, column])
         if waiting:
-            answers = _join([self._answer(request) for request in waiting])
+            answers = join_outputs([self._answer(request) for request in waiting])
             for tally, pick in self._answers:
                 tally.add(pick(answers))
             self._match(waiting, answers)
@@ -137,7 +137,7 @@ class VariantWatch:
             return Labelled(nothing, nothing, Outputs())
         at = np.concatenate([part.at for part in parts])
         everything = Labelled(
-            at, np.concatenate([part.truth for part in parts]), _join([part.outputs for part in parts])
+            at, np.concatenate([part.truth for part in parts]), join_outputs([part.outputs for part in parts])
         )
         return everything.take(np.argsort(at, kind="stable"))
 
@@ -241,15 +241,4 @@ def _pick(outputs: Outputs, places: Integers) -> Outputs:
         None if outputs.label is None else outputs.label[places],
         None if outputs.probabilities is None else outputs.probabilities[places],
         None if outputs.predictions is None else outputs.predictions[places],
-    )
-
-
-def _join(parts: Sequence[Outputs]) -> Outputs:
-    labels = [part.label for part in parts if part.label is not None]
-    probabilities = [part.probabilities for part in parts if part.probabilities is not None]
-    predictions = [part.predictions for part in parts if part.predictions is not None]
-    return Outputs(
-        np.concatenate(labels) if labels else None,
-        np.concatenate(probabilities) if probabilities else None,
-        np.concatenate(predictions) if predictions else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,3 +56,21 @@ class Outputs:
             None if self.probabilities is None else self.probabilities[start:stop],
             None if self.predictions is None else self.predictions[start:stop],
         )
+
+
+def join_outputs(parts: Sequence[Outputs]) -> Outputs:
+    """Return the answers of several runs of one model, one after the other.
+
+    Args:
+        parts: At least one.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    labels = [part.label for part in parts if part.label is not None]
+    probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+    predictions = [part.predictions for part in parts if part.predictions is not None]
+    return Outputs(
+        np.concatenate(labels) if labels else None,
+        np.concatenate(probabilities) if probabilities else None,
+        np.concatenate(predictions) if predictions else None,
+    )

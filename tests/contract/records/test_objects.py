@@ -88,12 +88,12 @@ def test_an_object_is_put_replaced_copied_and_deleted(store):
 
 
 def test_an_object_of_parts_is_their_bytes_in_order(store):
-    upload = store.begin_upload("bucket", "k", headers={"content-type": "x"})
+    upload = store.uploads.begin("bucket", "k", headers={"content-type": "x"})
     large = bytes(PART_BYTES_MIN)
     etags = {}
     for number, content in ((2, b"end"), (1, b"replaced"), (1, large)):
-        etags[number] = store.put_part(upload.upload_id, number, [content]).etag
-    assert [part.number for part in store.parts(upload.upload_id)] == [1, 2]
-    item = store.complete_upload(upload.upload_id, sorted(etags.items()))
+        etags[number] = store.uploads.put_part(upload.upload_id, number, [content]).etag
+    assert [part.number for part in store.uploads.parts(upload.upload_id)] == [1, 2]
+    item = store.uploads.complete(upload.upload_id, sorted(etags.items()))
     assert store.path(item).read_bytes() == large + b"end"
-    assert store.uploads("bucket") == []
+    assert store.uploads.of("bucket") == []

@@ -293,7 +293,7 @@ def test_a_job_needs_to_know_what_an_archive_holds(house: House) -> None:
 def test_what_served_ends_with_a_reset_and_history_stays(coded: House) -> None:
     coded.endpoints.update("air", "coded", principal=ME)
     coded.run()
-    Reset(coded.records, coded.wake.set).everything(principal=ME)
+    Reset(coded.records, coded.layout, coded.wake.set).everything(principal=ME)
     coded.run()
     assert coded.files.active().endpoints == ()
     assert not coded.replicas.wanted

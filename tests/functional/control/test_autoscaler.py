@@ -54,13 +54,13 @@ def test_instances_follow_requests_and_forget_an_endpoint_that_is_gone(house: Ho
         at = house.clock.now().timestamp()
         MetricStore(house.records).put([(INVOCATIONS, at, Sample(38.0, 38.0, 1.0, 1.0))])
         house.clock.turn(60)
-    assert autoscaler.step() == PERIOD_S
+    autoscaler.look()
     assert instances(house) == 4, "38 requests a minute are 19 for each of two"
     house.clock.turn(PERIOD_S)
-    autoscaler.step()
+    autoscaler.look()
     assert instances(house) == 4
     house.clock.turn(20 * 60)
-    autoscaler.step()
+    autoscaler.look()
     assert instances(house) == 1, "nobody asked for a long time"
     (target,) = scaling.targets()
     assert [(one.before, one.after) for one in target.status.activities] == [(2, 4), (4, 1)]
@@ -70,11 +70,11 @@ def test_instances_follow_requests_and_forget_an_endpoint_that_is_gone(house: Ho
     house.endpoints.delete("air", principal=ME)
     house.run()
     house.clock.turn(PERIOD_S)
-    autoscaler.step()
+    autoscaler.look()
     assert not scaling.targets()
 
 
 def test_a_variant_outside_of_its_bounds_is_brought_back(house: House) -> None:
     Scaling(house.records).register("air", "A", least=3, most=5, principal=ME)
-    Autoscaler(house.records, house.endpoints, house.clock).step()
+    Autoscaler(house.records, house.endpoints, house.clock).look()
     assert instances(house) == 3

@@ -36,8 +36,8 @@ def test_bytes_that_are_not_those_that_were_sent_leave_the_old_object(store):
 
 def test_what_objects_and_parts_are_made_of_is_not_swept(house, store):
     kept = store.put("bucket", "k", [b"kept"])
-    upload = store.begin_upload("bucket", "other", headers={})
-    part = store.put_part(upload.upload_id, 1, [b"part"])
+    upload = store.uploads.begin("bucket", "other", headers={})
+    part = store.uploads.put_part(upload.upload_id, 1, [b"part"])
     gone = store.put("bucket", "gone", [b"gone"])
     store.delete("bucket", ["gone"])
     house.clock.turn(365 * 86_400.0)
@@ -45,7 +45,7 @@ def test_what_objects_and_parts_are_made_of_is_not_swept(house, store):
     assert house.artifacts.has(kept.digest)
     assert house.artifacts.has(part.digest)
     assert not house.artifacts.has(gone.digest)
-    store.abort_upload(upload.upload_id)
+    store.uploads.abort(upload.upload_id)
     house.retention.sweep()
     assert not house.artifacts.has(part.digest)
 
@@ -70,9 +70,9 @@ def test_a_sweep_leaves_bytes_whose_object_is_still_on_its_way(house):
     store = ObjectStore(house.records, SweptBetween(house))
     store.create_bucket("bucket")
     item = store.put("bucket", "k", [b"again"])
-    upload = store.begin_upload("bucket", "parts", headers={}).upload_id
-    part = store.put_part(upload, 1, [b"part"])
-    joined = store.complete_upload(upload, [(1, part.etag)])
+    upload = store.uploads.begin("bucket", "parts", headers={}).upload_id
+    part = store.uploads.put_part(upload, 1, [b"part"])
+    joined = store.uploads.complete(upload, [(1, part.etag)])
     assert store.path(item).read_bytes() == b"again"
     assert store.path(joined).read_bytes() == b"part"
 

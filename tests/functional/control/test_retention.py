@@ -102,16 +102,6 @@ def test_old_labels_go_by_the_hour(house: House) -> None:
     assert [path.name for path in (house.layout.labels / "air").rglob("*")][:3] == ["2026", "01", "22"]
 
 
-def test_it_sweeps_when_it_is_due(house: House) -> None:
-    house.register("flights", 1)
-    first = house.retention.step()
-    assert first > 0
-    house.clock.turn(first)
-    period = house.retention.step()
-    house.clock.turn(period / 2)
-    assert house.retention.step() == pytest.approx(period / 2)
-
-
 def test_files_and_logs_of_code_that_nobody_needs_go_after_a_while(house: House) -> None:
     unpacked, logs = house.layout.unpacked, house.layout.logs
     kept, waste = "a" * 64, "b" * 64

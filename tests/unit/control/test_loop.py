@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 
-from modelport.control.loop import PASSES_MAX, Loop
+import pytest
+
+from fakes.house import HandClock
+from modelport.control.loop import PASSES_MAX, Loop, Periodic
 from modelport.domain.clock import SystemClock
 
 
@@ -65,3 +68,37 @@ def test_one_that_fails_does_not_hold_up_the_others() -> None:
 
 def test_it_can_be_closed_before_it_began() -> None:
     loop_of(Scripted()).close()
+
+
+def test_what_is_periodic_is_done_once_a_period_and_no_sooner() -> None:
+    clock, done = HandClock(), []
+    periodic = Periodic(lambda: done.append(clock.monotonic()), 10.0, clock)
+    assert periodic.step() == 10.0
+    clock.turn(4.0)
+    assert periodic.step() == pytest.approx(6.0)
+    assert len(done) == 1
+    clock.turn(6.0)
+    assert periodic.step() == 10.0
+    assert done[1] - done[0] == pytest.approx(10.0)
+
+
+def test_what_is_periodic_may_begin_later() -> None:
+    clock, done = HandClock(), []
+    periodic = Periodic(lambda: done.append(1), 10.0, clock, first_s=30.0)
+    assert periodic.step() == pytest.approx(30.0)
+    assert not done
+    clock.turn(30.0)
+    periodic.step()
+    assert done == [1]
+
+
+def test_what_fails_has_its_next_turn_a_period_later() -> None:
+    clock = HandClock()
+
+    def fail() -> None:
+        raise OSError("disk full")
+
+    periodic = Periodic(fail, 10.0, clock)
+    with pytest.raises(OSError, match="disk full"):
+        periodic.step()
+    assert periodic.step() == pytest.approx(10.0)

@@ -1,50 +1,33 @@
-"""Which AWS service a request is meant for, who asks, and the reply.
-
-Source: AWS JSON 1.1 protocol: `POST /`, `X-Amz-Target: PREFIX.Operation`; an error is 400 with `__type`.
-SageMaker Metrics speaks REST-JSON: method and path tell the operation, `x-amzn-errortype` the error.
-"""
+"""Which AWS service a request is meant for, who asks, and the reply, in the protocol the request came in."""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
-import msgspec
-import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from modelport.access.credentials import Credential
-from modelport.access.principals import Principal
 from modelport.access.signatures import SignedRequest, read_signed
 from modelport.api.aws.async_runtime import AsyncRuntime
-from modelport.api.aws.calls import Call, Service
+from modelport.api.aws.calls import Service
 from modelport.api.aws.errors import AwsError, aws_error
-from modelport.api.aws.query import QUERY_SERVICES, answer_query, query_error, read_form
+from modelport.api.aws.protocols import UNKNOWN_OPERATION, Asked, JsonByPath, JsonByTarget, Spoken
+from modelport.api.aws.query import QUERY_SERVICES, Query
 from modelport.api.aws.s3.app import S3
-from modelport.api.aws.shapes import Table, load_table
-from modelport.api.aws.shaping import shape_output
-from modelport.api.aws.validation import validate
 from modelport.api.platform import Platform
 from modelport.api.receiving import read_pieces
 from modelport.domain.errors import ModelportError
 from modelport.settings import Settings
 
-UNKNOWN_OPERATION = "UnknownOperationException"
 RUNTIME_PATH = "/endpoints/"
 ASYNC_PATH = "/async-invocations"
 S3_SERVICE = "s3"
 SAGEMAKER_SERVICE = "sagemaker"
 FORM = "application/x-www-form-urlencoded"
-JSON = b"application/x-amz-json-%b"
-REST_JSON = b"application/json"
-QUERY_MODE = "x-amzn-query-mode"
-XML = b"text/xml"
-_log = structlog.get_logger("modelport.aws")
 
 
 class AwsDoor:
@@ -71,11 +54,8 @@ class AwsDoor:
     ) -> None:
         self._app = app
         self._platform = platform
-        self._services = services
-        self._metrics = metrics
-        self._metrics_paths = {
-            request.partition(" ")[2] for request in load_table(metrics.name).requests.values()
-        }
+        self._by_target = {name: JsonByTarget(service, platform) for name, service in services.items()}
+        self._metrics = JsonByPath(metrics, platform)
         self._runtime = runtime
         self._async_runtime = AsyncRuntime(platform)
         self._s3 = s3
@@ -100,82 +80,59 @@ class AwsDoor:
             await self._answer(signed, HttpRequest(scope, receive), send)
 
     async def _answer(self, signed: SignedRequest, request: HttpRequest, send: Send) -> None:
-        request_id, credential = str(uuid.uuid4()), signed.credential
-        headers, settings = dict(request.headers), self._platform.settings
-        path = request.scope["path"]
-        by_path = credential.service == SAGEMAKER_SERVICE and path in self._metrics_paths
-        in_xml = FORM in headers.get("content-type", "") and not by_path
-        kind = XML if in_xml else REST_JSON if by_path else JSON % b"1.1"
-        status, told = 200, {}
+        request_id, status = str(uuid.uuid4()), 200
+        headers: dict[bytes, bytes] = {}
+        spoken = self._spoken_in(signed.credential.service, request)
         try:
-            self._platform.callers.claimed(signed)
-            pieces = read_pieces(request, settings.body_bytes_max, settings.body_timeout_s)
-            body = b"".join([piece async for piece in pieces])
-            principal, _ = self._platform.callers.by_signature(signed, hashlib.sha256(body).hexdigest())
-            body = _unpacked(body, headers.get("content-encoding"), settings)
-            if credential.service in QUERY_SERVICES:
-                reply = answer_query(credential.service, read_form(body), principal, request_id)
-            elif by_path:
-                name = _operation_at(load_table(self._metrics.name), request.method, path)
-                reply = await run_in_threadpool(
-                    self._perform, self._metrics, name, body, credential, principal
-                )
-            else:
-                service = self._service(credential.service)
-                table = load_table(service.name)
-                kind = JSON % table.json_version.encode("ascii")
-                name = _operation(table, headers.get("x-amz-target", ""))
-                reply = await run_in_threadpool(self._perform, service, name, body, credential, principal)
+            asked = await self._read(signed, request, request_id)
+            self._check_offered(signed.credential.service)
+            reply = await run_in_threadpool(spoken.answer, asked)
         except ClientDisconnect:
             return
         except (ModelportError, AwsError) as problem:
             error = aws_error(problem) if isinstance(problem, ModelportError) else problem
             status = error.status
-            reply = query_error(error, request_id) if in_xml else _error_document(error, by_path=by_path)
-            if by_path:
-                told = {b"x-amzn-errortype": error.code.encode("ascii", "replace")}
-            elif QUERY_MODE in headers:  # its clients know errors by the codes of the query protocol
-                told = {b"x-amzn-query-error": f"{error.code};Sender".encode("ascii", "replace")}
-        await _send_reply(send, status, {b"content-type": kind, **told}, reply, request_id)
+            headers, reply = spoken.tell(error, request.headers, request_id)
+        await _send_reply(send, status, {b"content-type": spoken.content_type} | headers, reply, request_id)
 
-    def _service(self, name: str) -> Service:
-        service = self._services.get(name)
-        if service is None:
+    def _spoken_in(self, service: str, request: HttpRequest) -> Spoken:
+        """Return the protocol a request is written in."""
+        if service == SAGEMAKER_SERVICE and request.scope["path"] in self._metrics.paths:
+            return self._metrics
+        if service in QUERY_SERVICES or FORM in request.headers.get("content-type", ""):
+            return Query(service)
+        # A service that is not offered is refused in the words of one that is.
+        return self._by_target.get(service) or self._by_target[SAGEMAKER_SERVICE]
+
+    async def _read(self, signed: SignedRequest, request: HttpRequest, request_id: str) -> Asked:
+        """Return what is asked.
+
+        Raises:
+            ModelportError: Who asks is not known, or the body is not what it should be.
+        """
+        callers, settings = self._platform.callers, self._platform.settings
+        callers.claimed(signed)
+        pieces = read_pieces(request, settings.body_bytes_max, settings.body_timeout_s)
+        body = b"".join([piece async for piece in pieces])
+        principal, _ = callers.by_signature(signed, hashlib.sha256(body).hexdigest())
+        return Asked(
+            request_id,
+            request.method,
+            request.scope["path"],
+            request.headers,
+            _unpacked(body, request.headers.get("content-encoding"), settings),
+            signed.credential.region,
+            principal,
+        )
+
+    def _check_offered(self, service: str) -> None:
+        offered = {*self._by_target, *QUERY_SERVICES}
+        if service not in offered:
             raise AwsError(
                 UNKNOWN_OPERATION,
-                f"modelport does not offer the service {name!r}; "
-                f"it offers: {', '.join(sorted([*self._services, *QUERY_SERVICES, S3_SERVICE]))}",
+                f"modelport does not offer the service {service!r}; "
+                f"it offers: {', '.join(sorted({*offered, S3_SERVICE}))}",
             )
-        return service
-
-    def _perform(
-        self,
-        service: Service,
-        name: str,
-        body: bytes,
-        credential: Credential,
-        principal: Principal,
-    ) -> bytes:
-        """Do what a request asks for; return the body of its answer."""
-        table = load_table(service.name)
-        signature = table.operations[name]
-        try:
-            scope, operation = service.operations[name]
-            principal.require(scope)
-            parameters = (
-                {}
-                if signature.input is None
-                else validate(table, signature.input, _decode(body), service.violation)
-            )
-            call = Call(name, parameters, credential.region, principal, self._platform)
-            return msgspec.json.encode(shape_output(table, signature.output, operation(call)))
-        except (ModelportError, AwsError):
-            raise
-        except Exception as error:
-            _log.exception("aws.failed", operation=name)
-            raise AwsError(
-                "InternalFailure", "the server made a mistake; its log has the details", 500
-            ) from error
 
 
 def _unpacked(body: bytes, encoding: str | None, settings: Settings) -> bytes:
@@ -187,39 +144,6 @@ def _unpacked(body: bytes, encoding: str | None, settings: Settings) -> bytes:
     name = parse_content_encoding(encoding)
     limits = Unpacking(settings.body_bytes_max, settings.unpacked_ratio_max)
     return body if name is None else unpack(body, name, limits)
-
-
-def _operation(table: Table, target: str) -> str:
-    prefix, _, name = target.rpartition(".")
-    if prefix == table.target_prefix and name in table.operations:
-        return name
-    if prefix == table.target_prefix and name in table.others:
-        raise AwsError(
-            UNKNOWN_OPERATION, f"modelport does not offer {name}; docs/reference/aws.md lists what it offers"
-        )
-    raise AwsError(UNKNOWN_OPERATION, f"there is no operation {target[:80]!r}")
-
-
-def _operation_at(table: Table, method: str, path: str) -> str:
-    asked = f"{method} {path}"
-    for name, request in table.requests.items():
-        if request == asked:
-            return name
-    known = ", ".join(table.requests.values())
-    raise AwsError(UNKNOWN_OPERATION, f"there is no operation {asked!r}, expected one of: {known}", 404)
-
-
-def _error_document(error: AwsError, *, by_path: bool) -> bytes:
-    if by_path:
-        return msgspec.json.encode({"message": error.message})
-    return msgspec.json.encode({"__type": error.code, "message": error.message})
-
-
-def _decode(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AwsError("SerializationException", f"the body is not JSON: {error}") from error
 
 
 async def _send_reply(

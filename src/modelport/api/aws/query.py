@@ -15,6 +15,7 @@ from modelport.access.principals import Principal
 from modelport.api.aws.calls import ACCOUNT
 from modelport.api.aws.documents import element, render
 from modelport.api.aws.errors import AwsError
+from modelport.api.aws.protocols import Asked, Told
 
 FIELDS_MAX = 1_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,34 +49,40 @@ def read_form(body: bytes) -> dict[str, str]:
     return {name: values[-1] for name, values in fields.items()}
 
 
-def answer_query(name: str, form: Form, principal: Principal, request_id: str) -> bytes:
-    """Return the XML of an operation's result.
+class Query:
+    """The query protocol: a field of the form names the operation.
 
     Args:
         name: Of the service.
-        form: What is asked.
-        principal: Who asks.
-        request_id: Told in the reply.
-
-    Raises:
-        AwsError: There is no such operation, or a field is missing.
     """
-    service, action = QUERY_SERVICES[name], form.get("Action", "")
-    operation = service.operations.get(action)
-    if operation is None:
-        raise AwsError("InvalidAction", f"modelport does not offer {action[:80]!r} of {name}")
-    content = {
-        f"{action}Result": operation(form, principal),
-        "ResponseMetadata": {"RequestId": request_id},
-    }
-    return render(element(f"{action}Response", content, namespace=service.namespace))
 
+    content_type = b"text/xml"
 
-def query_error(error: AwsError, request_id: str) -> bytes:
-    """Return the XML of an error."""
-    side = "Receiver" if error.status >= 500 else "Sender"
-    told = {"Type": side, "Code": error.code, "Message": error.message}
-    return render(element("ErrorResponse", {"Error": told, "RequestId": request_id}))
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def answer(self, asked: Asked) -> bytes:
+        """Do what the form says; return the XML of its result.
+
+        Raises:
+            AwsError: There is no such operation, or a field is missing.
+        """
+        form = read_form(asked.body)
+        service, action = QUERY_SERVICES.get(self._name), form.get("Action", "")
+        operation = None if service is None else service.operations.get(action)
+        if service is None or operation is None:
+            raise AwsError("InvalidAction", f"modelport does not offer {action[:80]!r} of {self._name}")
+        content = {
+            f"{action}Result": operation(form, asked.principal),
+            "ResponseMetadata": {"RequestId": asked.id},
+        }
+        return render(element(f"{action}Response", content, namespace=service.namespace))
+
+    def tell(self, error: AwsError, _: Mapping[str, str], request_id: str, /) -> Told:
+        """Write all of an error into its body."""
+        side = "Receiver" if error.status >= 500 else "Sender"
+        told = {"Type": side, "Code": error.code, "Message": error.message}
+        return {}, render(element("ErrorResponse", {"Error": told, "RequestId": request_id}))
 
 
 def _get_caller_identity(_: Form, principal: Principal) -> dict[str, Any]:

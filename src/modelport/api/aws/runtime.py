@@ -6,6 +6,7 @@ the inference port itself, with the same client.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -41,14 +42,27 @@ class Runtime:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request of ASGI."""
+        """Serve one request of ASGI; the worker is left alone once the client is gone."""
+        whole = asyncio.Event()
+        forwarding = asyncio.create_task(self._forward(scope, _body(receive, whole), send))
+        leaving = asyncio.create_task(_gone(receive, whole))
+        try:
+            await asyncio.wait((forwarding, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            forwarding.cancel()  # nothing happens where it is done
+            await asyncio.wait((forwarding, leaving))
+        if not forwarding.cancelled():
+            forwarding.result()
+
+    async def _forward(self, scope: Scope, body: AsyncIterator[bytes], send: Send) -> None:
         query = scope.get("query_string", b"")
         raw_path: bytes = scope["raw_path"]
         request = self._client.build_request(
             scope["method"],
             httpx.URL(scheme="http", host="localhost", raw_path=raw_path + (b"?" + query if query else b"")),
             headers=[item for item in scope["headers"] if item[0] not in HOP_BY_HOP],
-            content=_body(receive),
+            content=body,
         )
         try:
             reply = await self._client.send(request, stream=True)
@@ -68,14 +82,24 @@ class Runtime:
             await reply.aclose()
 
 
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
+async def _body(receive: Receive, whole: asyncio.Event) -> AsyncIterator[bytes]:
+    """Yield the body of a request as it comes, and say when that was all."""
     more = True
     while more:
         message: Message = await receive()
         if message["type"] == "http.disconnect":
             raise httpx.ReadError("the client is gone")
-        yield message.get("body", b"")
         more = message.get("more_body", False)
+        if not more:
+            whole.set()
+        yield message.get("body", b"")
+
+
+async def _gone(receive: Receive, whole: asyncio.Event) -> None:
+    """Return when the client is gone; until its request is whole, who reads the body hears of that."""
+    await whole.wait()
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _refuse(send: Send, status: int, code: str, message: str) -> None:

@@ -56,6 +56,8 @@ def _write(table: Table, name: str, value: Any) -> Any:
             return {key: _write(table, shape.value, item) for key, item in value.items()}
         case "timestamp":
             return _seconds(value)
+        case "integer" | "long":
+            return int(value)  # a number that may have a fraction here: typed clients would stumble over 5.0
     return value
 
 

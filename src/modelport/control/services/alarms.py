@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from modelport.control.services.resources import forget, make
 from modelport.domain.alarm import Alarm, AlarmSpec, AlarmState, AlarmStatus
 from modelport.domain.errors import InvalidInput, NotFound, Refused
 from modelport.domain.metrics import MINUTE_S, SAMPLE_STATISTICS
-from modelport.domain.resource import Kind, Nothing, Resource
+from modelport.domain.resource import Kind
 from modelport.stores.records.records import Records
 
 ALARMS_MAX = 5_000
@@ -43,21 +44,8 @@ class Alarms:
                 return changed
             if len(tx.names(Kind.ALARM)) >= ALARMS_MAX:
                 raise Refused(f"there are {ALARMS_MAX} alarms already", hint="delete some")
-            made: Alarm = Resource(
-                kind=Kind.ALARM,
-                name=spec.alarm_name,
-                parent=None,
-                spec=spec,
-                status=AlarmStatus(AlarmState.INSUFFICIENT_DATA, "it was just made", None, tx.now),
-                modelport=Nothing(),
-                generation=1,
-                observed_generation=1,
-                created_at=tx.now,
-                modified_at=tx.now,
-            )
-            tx.create(made)
-            tx.event("create", Kind.ALARM, made.name, _describe(spec))
-            return made
+            status = AlarmStatus(AlarmState.INSUFFICIENT_DATA, "it was just made", None, tx.now)
+            return make(tx, Kind.ALARM, spec.alarm_name, spec, status=status, told=_describe(spec))
 
     def list(self) -> list[Alarm]:
         """Return all alarms, by name."""
@@ -89,8 +77,7 @@ class Alarms:
                 if name not in known:
                     raise NotFound(f"there is no alarm {name!r}")
             for name in dict.fromkeys(names):
-                tx.remove(Kind.ALARM, name)
-                tx.event("delete", Kind.ALARM, name, "")
+                forget(tx, Kind.ALARM, name)
 
 
 def _check(spec: AlarmSpec) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from modelport.control.services.kept import forget, keep, rewrite
+from modelport.control.services.resources import forget, make, rewrite
 from modelport.domain.errors import Conflict, Refused
 from modelport.domain.experiment import (
     Experiment,
@@ -46,7 +46,7 @@ class Experiments:
             Conflict: The name is taken.
         """
         with self._records.transaction(principal=principal) as tx:
-            return keep(tx, Kind.EXPERIMENT, spec.experiment_name, spec)
+            return make(tx, Kind.EXPERIMENT, spec.experiment_name, spec)
 
     def create_trial(self, spec: TrialSpec, *, principal: str) -> Trial:
         """Write down a trial of an experiment.
@@ -57,7 +57,7 @@ class Experiments:
         """
         with self._records.transaction(principal=principal) as tx:
             owner: Experiment = tx.get(Kind.EXPERIMENT, spec.experiment_name)
-            return keep(tx, Kind.TRIAL, spec.trial_name, spec, notes=TrialNotes(), parent=owner.name)
+            return make(tx, Kind.TRIAL, spec.trial_name, spec, notes=TrialNotes(), parent=owner.name)
 
     def create_component(self, spec: TrialComponentSpec, *, principal: str) -> TrialComponent:
         """Write down a trial component; it belongs to no trial yet.
@@ -67,7 +67,7 @@ class Experiments:
         """
         with self._records.transaction(principal=principal) as tx:
             name = spec.trial_component_name
-            return keep(tx, Kind.TRIAL_COMPONENT, name, spec, notes=TrialComponentNotes())
+            return make(tx, Kind.TRIAL_COMPONENT, name, spec, notes=TrialComponentNotes())
 
     def experiment(self, name: str) -> Experiment:
         """Return an experiment.
@@ -248,7 +248,7 @@ class Experiments:
             found = tx.get(Kind.EXPERIMENT, name)
             trials = [trial.name for trial in tx.all(Kind.TRIAL, parent=name)]
             _check_free(f"experiment {name!r} has", "trial", trials, "delete them first")
-            forget(tx, found)
+            forget(tx, found.kind, found.name)
 
     def delete_trial(self, name: str, *, principal: str) -> None:
         """Delete a trial that no component is associated with.
@@ -261,7 +261,7 @@ class Experiments:
             found: Trial = tx.get(Kind.TRIAL, name)
             held = found.modelport.components
             _check_free(f"trial {name!r} has", "trial component", held, "disassociate them first")
-            forget(tx, found)
+            forget(tx, found.kind, found.name)
 
     def delete_component(self, name: str, *, principal: str) -> None:
         """Delete a trial component that belongs to no trial, and its metrics.
@@ -276,7 +276,7 @@ class Experiments:
             told = f"trial component {name!r} is associated with"
             _check_free(told, "trial", trials, "disassociate it first")
             RunMetricIndex(tx).forget(name)
-            forget(tx, found)
+            forget(tx, found.kind, found.name)
 
 
 def _both(tx: Transaction, component: str, trial: str) -> tuple[TrialComponent, Trial]:

@@ -11,6 +11,7 @@ from modelport.control.job_folder import read_log, read_progress
 from modelport.control.services.models import check_approved, find_or_create_model
 from modelport.control.services.page import Page, bounded
 from modelport.control.services.references import resolve
+from modelport.control.services.resources import make
 from modelport.control.work import ENDPOINT, MONITOR, SINCE, TASK, UNTIL, format_of
 from modelport.domain.endpoint import Endpoint, EndpointConfig
 from modelport.domain.errors import Conflict, InvalidInput, NotFound
@@ -27,7 +28,7 @@ from modelport.domain.job import (
 from modelport.domain.names import NAME_LENGTH_MAX, check_name, parse_version
 from modelport.domain.planning.job import Job
 from modelport.domain.registry import Model, ModelPackage
-from modelport.domain.resource import Kind, Resource
+from modelport.domain.resource import Kind
 from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
 from modelport.wire.jobs import Progress
@@ -78,23 +79,17 @@ class Jobs:
         with self._records.transaction(principal=principal) as tx:
             _check_free(tx, spec.transform_job_name)
             model = _find_model(tx, spec.model_name)
-            job: TransformJob = Resource(
-                kind=Kind.TRANSFORM_JOB,
-                name=spec.transform_job_name,
-                parent=None,
-                spec=replace(spec, model_name=model.name),
+            source = spec.transform_input.data_source.s3_data_source.s3_uri
+            job: TransformJob = make(
+                tx,
+                Kind.TRANSFORM_JOB,
+                spec.transform_job_name,
+                replace(spec, model_name=model.name),
                 status=TransformState(JobStatus.IN_PROGRESS),
-                modelport=JobNotes(failed_rows_max=failed_rows_max),
-                generation=1,
-                observed_generation=0,
-                created_at=tx.now,
-                modified_at=tx.now,
+                notes=JobNotes(failed_rows_max=failed_rows_max),
+                settled=False,
+                told=f"{model.modelport.model_version}: {source}",
             )
-            tx.create(job)
-            told = (
-                f"{model.modelport.model_version}: {spec.transform_input.data_source.s3_data_source.s3_uri}"
-            )
-            tx.event("create", Kind.TRANSFORM_JOB, job.name, told)
         self._wake()
         return job
 
@@ -136,20 +131,16 @@ class Jobs:
             for variable, moment in ((SINCE, since), (UNTIL, until)):
                 if moment is not None:
                     environment[variable] = moment.astimezone(UTC).isoformat()
-            job: ProcessingJob = Resource(
-                kind=Kind.PROCESSING_JOB,
-                name=name,
-                parent=None,
-                spec=ProcessingSpec(name, environment),
+            job: ProcessingJob = make(
+                tx,
+                Kind.PROCESSING_JOB,
+                name,
+                ProcessingSpec(name, environment),
                 status=ProcessingState(JobStatus.IN_PROGRESS),
-                modelport=JobNotes(),
-                generation=1,
-                observed_generation=0,
-                created_at=tx.now,
-                modified_at=tx.now,
+                notes=JobNotes(),
+                settled=False,
+                told=f"monitor {endpoint}",
             )
-            tx.create(job)
-            tx.event("create", Kind.PROCESSING_JOB, name, f"monitor {endpoint}")
         self._wake()
         return job
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from modelport.control.services.kept import forget, keep, rewrite
+from modelport.control.services.resources import forget, make, rewrite
 from modelport.domain.errors import InvalidInput
 from modelport.domain.model_card import (
     ModelCard,
@@ -46,7 +46,7 @@ class ModelCards:
         """
         read_content(content)
         with self._records.transaction(principal=principal) as tx:
-            card = keep(tx, Kind.MODEL_CARD, spec.model_card_name, spec, notes=ModelCardNotes())
+            card = make(tx, Kind.MODEL_CARD, spec.model_card_name, spec, notes=ModelCardNotes())
             _add_version(tx, card.name, ModelCardVersionSpec(1, content, spec.model_card_status))
             return card
 
@@ -128,7 +128,7 @@ class ModelCards:
             card = tx.get(Kind.MODEL_CARD, name)
             for version in tx.all(Kind.MODEL_CARD_VERSION, parent=name):
                 tx.remove(Kind.MODEL_CARD_VERSION, version.name)
-            forget(tx, card)
+            forget(tx, Kind.MODEL_CARD, card.name)
 
 
 def read_content(content: str) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def read_content(content: str) -> dict[str, Any]:
 
 
 def _add_version(tx: Transaction, card: str, spec: ModelCardVersionSpec) -> None:
-    keep(tx, Kind.MODEL_CARD_VERSION, _version_name(card, spec.model_card_version), spec, parent=card)
+    make(tx, Kind.MODEL_CARD_VERSION, _version_name(card, spec.model_card_version), spec, parent=card)
 
 
 def _get_version(tx: Transaction, card: ModelCard, number: int | None) -> ModelCardVersion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from modelport.control.services.references import resolve
+from modelport.control.services.resources import make
 from modelport.domain.errors import Conflict, InvalidInput, Refused
 from modelport.domain.names import NAME_LENGTH_MAX, parse_version
 from modelport.domain.registry import (
@@ -16,7 +17,7 @@ from modelport.domain.registry import (
     ModelPackage,
     ModelSpec,
 )
-from modelport.domain.resource import Kind, Nothing, Resource
+from modelport.domain.resource import Kind
 from modelport.stores.records.transaction import Transaction
 
 
@@ -89,21 +90,7 @@ def model_of_package(tx: Transaction, spec: ModelSpec, package: ModelPackage) ->
 
 
 def _put_model(tx: Transaction, spec: ModelSpec, notes: ModelNotes, told: str) -> Model:
-    model: Model = Resource(
-        kind=Kind.MODEL,
-        name=spec.model_name,
-        parent=None,
-        spec=spec,
-        status=Nothing(),
-        modelport=notes,
-        generation=1,
-        observed_generation=1,
-        created_at=tx.now,
-        modified_at=tx.now,
-    )
-    tx.create(model)
-    tx.event("create", Kind.MODEL, model.name, told)
-    return model
+    return make(tx, Kind.MODEL, spec.model_name, spec, notes=notes, told=told)
 
 
 def find_or_create_model(tx: Transaction, package: ModelPackage) -> Model:

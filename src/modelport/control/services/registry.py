@@ -14,6 +14,7 @@ from modelport.control.services.references import (
     resolve,
     tell_aliases,
 )
+from modelport.control.services.resources import forget, make
 from modelport.domain.errors import Conflict, Corrupted, InvalidInput, NotFound
 from modelport.domain.names import VersionReference, check_name
 from modelport.domain.registry import (
@@ -27,7 +28,7 @@ from modelport.domain.registry import (
     PackageSpec,
     PackageStatus,
 )
-from modelport.domain.resource import Kind, Resource, Tag
+from modelport.domain.resource import Kind, Tag
 from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
 from modelport.wire.manifest import MANIFEST_BYTES_MAX, PROOF, decode_manifest
@@ -328,10 +329,8 @@ class Registry:
             if dry_run:
                 return
             for model in models:
-                tx.remove(Kind.MODEL, model)
-                tx.event("delete", Kind.MODEL, model, f"with {package.name}")
-            tx.remove(Kind.MODEL_PACKAGE, package.name)
-            tx.event("delete", Kind.MODEL_PACKAGE, package.name)
+                forget(tx, Kind.MODEL, model, f"with {package.name}")
+            forget(tx, Kind.MODEL_PACKAGE, package.name)
 
     def delete_group(self, name: str, *, principal: str) -> None:
         """Delete an empty group.
@@ -348,8 +347,7 @@ class Registry:
                     f"group {name!r} has {len(held)} version{'s' if len(held) > 1 else ''}",
                     hint=f"delete them first: modelport delete {held[0].name}",
                 )
-            tx.remove(Kind.MODEL_PACKAGE_GROUP, name)
-            tx.event("delete", Kind.MODEL_PACKAGE_GROUP, name)
+            forget(tx, Kind.MODEL_PACKAGE_GROUP, name)
 
     def _check_files(self, digest: str) -> dict[str, str]:
         content = self._artifacts.read(digest)
@@ -383,21 +381,17 @@ def _add_version(
     version = owner.modelport.last_version + 1
     tx.put(replace(owner, modelport=replace(owner.modelport, last_version=version), modified_at=tx.now))
     approval = spec.model_approval_status
-    package: ModelPackage = Resource(
-        kind=Kind.MODEL_PACKAGE,
-        name=f"{owner.name}:{version}",
+    return make(
+        tx,
+        Kind.MODEL_PACKAGE,
+        f"{owner.name}:{version}",
+        spec,
         parent=owner.name,
-        spec=spec,
         status=PackageStatus(model_package_version=version, model_approval_status=approval),
-        modelport=notes,
-        generation=1,
-        observed_generation=1,
-        created_at=tx.now,
-        modified_at=tx.now,
+        notes=notes,
+        verb="register",
+        told=f"{approval.value}, {told}",
     )
-    tx.create(package)
-    tx.event("register", Kind.MODEL_PACKAGE, package.name, f"{approval.value}, {told}")
-    return package
 
 
 def _find_by_token(tx: Transaction, spec: PackageSpec) -> ModelPackage | None:
@@ -414,18 +408,12 @@ def _find_by_token(tx: Transaction, spec: PackageSpec) -> ModelPackage | None:
 
 
 def _create_group(tx: Transaction, spec: GroupSpec) -> ModelPackageGroup:
-    group: ModelPackageGroup = Resource(
-        kind=Kind.MODEL_PACKAGE_GROUP,
-        name=spec.model_package_group_name,
-        parent=None,
-        spec=spec,
+    return make(
+        tx,
+        Kind.MODEL_PACKAGE_GROUP,
+        spec.model_package_group_name,
+        spec,
         status=GroupStatus(),
-        modelport=GroupNotes(),
-        generation=1,
-        observed_generation=1,
-        created_at=tx.now,
-        modified_at=tx.now,
+        notes=GroupNotes(),
+        told=spec.model_package_group_description or "",
     )
-    tx.create(group)
-    tx.event("create", Kind.MODEL_PACKAGE_GROUP, group.name, spec.model_package_group_description or "")
-    return group

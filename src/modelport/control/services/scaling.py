@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from modelport.control.services.resources import forget, make
 from modelport.domain.endpoint import Endpoint
 from modelport.domain.errors import InvalidInput, NotFound, Refused
 from modelport.domain.metrics import SAMPLE_STATISTICS
-from modelport.domain.resource import Kind, Nothing, Resource
+from modelport.domain.resource import Kind
 from modelport.domain.scaling import (
     ScalableTarget,
     ScalableTargetSpec,
@@ -82,8 +83,7 @@ class Scaling:
             if known is not None:
                 tx.event("update", Kind.SCALABLE_TARGET, name, told)
                 return tx.put(replace(known, spec=spec, generation=known.generation + 1, modified_at=tx.now))
-            tx.event("create", Kind.SCALABLE_TARGET, name, told)
-            return tx.create(_new(tx, name, spec))
+            return make(tx, Kind.SCALABLE_TARGET, name, spec, status=ScalingState(), told=told)
 
     def targets(self) -> list[ScalableTarget]:
         """Return all targets, by name."""
@@ -99,8 +99,7 @@ class Scaling:
         name = target_name(endpoint, variant)
         with self._records.transaction(principal=principal) as tx:
             tx.get(Kind.SCALABLE_TARGET, name)
-            tx.remove(Kind.SCALABLE_TARGET, name)
-            tx.event("delete", Kind.SCALABLE_TARGET, name)
+            forget(tx, Kind.SCALABLE_TARGET, name)
 
     def put_policy(
         self, endpoint: str, variant: str, policy: ScalingPolicy, *, principal: str
@@ -153,18 +152,3 @@ def _check_variant(tx: Transaction, endpoint: str, variant: str) -> None:
         raise NotFound(
             f"endpoint {endpoint!r} has no variant {variant[:80]!r}", hint=f"it has: {', '.join(variants)}"
         )
-
-
-def _new(tx: Transaction, name: str, spec: ScalableTargetSpec) -> ScalableTarget:
-    return Resource(
-        kind=Kind.SCALABLE_TARGET,
-        name=name,
-        parent=None,
-        spec=spec,
-        status=ScalingState(),
-        modelport=Nothing(),
-        generation=1,
-        observed_generation=1,
-        created_at=tx.now,
-        modified_at=tx.now,
-    )

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from modelport.control.services.models import check_approved
+from modelport.control.services.resources import make
 from modelport.domain.deployment import read_shift
 from modelport.domain.endpoint import (
     Endpoint,
@@ -23,7 +24,7 @@ from modelport.domain.errors import Conflict, NotFound
 from modelport.domain.names import NAME_LENGTH_MAX
 from modelport.domain.planning.traffic import weights_of
 from modelport.domain.registry import Model, ModelPackage
-from modelport.domain.resource import Kind, Nothing, Resource, Tag
+from modelport.domain.resource import Kind, Tag
 from modelport.stores.records.transaction import Transaction
 
 MADE_BY = Tag("modelport:made-by", "deploy")
@@ -150,24 +151,20 @@ def create_endpoint(
         Conflict: The name is taken.
     """
     weights = weights_of(config, {})
-    endpoint: Endpoint = Resource(
-        kind=Kind.ENDPOINT,
-        name=spec.endpoint_name,
-        parent=None,
-        spec=spec,
-        status=EndpointState(
-            endpoint_status=EndpointStatus.CREATING,
-            production_variants=tuple(VariantSummary(name, 0.0, weight) for name, weight in weights.items()),
-        ),
-        modelport=EndpointNotes(),
-        generation=1,
-        observed_generation=0,
-        created_at=tx.now,
-        modified_at=tx.now,
+    status = EndpointState(
+        endpoint_status=EndpointStatus.CREATING,
+        production_variants=tuple(VariantSummary(name, 0.0, weight) for name, weight in weights.items()),
     )
-    tx.create(endpoint)
-    tx.event("create", Kind.ENDPOINT, endpoint.name, told or f"config {spec.endpoint_config_name}")
-    return endpoint
+    return make(
+        tx,
+        Kind.ENDPOINT,
+        spec.endpoint_name,
+        spec,
+        status=status,
+        notes=EndpointNotes(),
+        settled=False,
+        told=told or f"config {spec.endpoint_config_name}",
+    )
 
 
 def create_config(tx: Transaction, spec: EndpointConfigSpec) -> EndpointConfig:
@@ -176,21 +173,7 @@ def create_config(tx: Transaction, spec: EndpointConfigSpec) -> EndpointConfig:
     Raises:
         Conflict: The name is taken.
     """
-    config: EndpointConfig = Resource(
-        kind=Kind.ENDPOINT_CONFIG,
-        name=spec.endpoint_config_name,
-        parent=None,
-        spec=spec,
-        status=Nothing(),
-        modelport=Nothing(),
-        generation=1,
-        observed_generation=1,
-        created_at=tx.now,
-        modified_at=tx.now,
-    )
-    tx.create(config)
-    tx.event("create", Kind.ENDPOINT_CONFIG, config.name)
-    return config
+    return make(tx, Kind.ENDPOINT_CONFIG, spec.endpoint_config_name, spec)
 
 
 def choose_config_name(tx: Transaction, endpoint: str, current: Endpoint | None) -> str:

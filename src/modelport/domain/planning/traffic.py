@@ -6,13 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from modelport.domain.endpoint import (
-    CaptureOption,
-    DataCaptureConfig,
-    EndpointConfigSpec,
-    ProductionVariant,
-)
+from modelport.domain.endpoint import DataCaptureConfig, EndpointConfigSpec, ProductionVariant
 from modelport.domain.errors import Conflict, InvalidInput, NotFound
+from modelport.domain.planning.asked import request_of
 
 WHOLE = 100.0
 
@@ -142,11 +138,12 @@ def add_variant(
         production = (newcomer,)
     else:
         production = _share(others, weights, newcomer, traffic_percent)
-    return EndpointConfigSpec(
-        endpoint_config_name=name,
-        production_variants=production,
-        shadow_production_variants=shadows,
-        data_capture_config=_capture(base, capture_percent),
+    return _made_of(
+        base or EndpointConfigSpec(name, ()),
+        name=name,
+        production=production,
+        shadows=shadows,
+        capture=_capture(base, capture_percent),
     )
 
 
@@ -166,13 +163,12 @@ def promote_variant(base: EndpointConfigSpec, *, name: str, variant: str) -> End
     }
     if variant not in variants:
         raise NotFound(f"there is no variant {variant!r}", hint=f"variants: {', '.join(sorted(variants))}")
-    return EndpointConfigSpec(
-        endpoint_config_name=name,
-        production_variants=(replace(variants[variant], initial_variant_weight=1.0),),
-        shadow_production_variants=tuple(
-            item for item in base.shadow_production_variants if item.variant_name != variant
-        ),
-        data_capture_config=base.data_capture_config,
+    return _made_of(
+        base,
+        name=name,
+        production=(replace(variants[variant], initial_variant_weight=1.0),),
+        shadows=tuple(item for item in base.shadow_production_variants if item.variant_name != variant),
+        capture=base.data_capture_config,
     )
 
 
@@ -215,6 +211,26 @@ def _check_capture(capture: DataCaptureConfig) -> None:
             )
 
 
+def _made_of(
+    base: EndpointConfigSpec,
+    *,
+    name: str,
+    production: tuple[ProductionVariant, ...],
+    shadows: tuple[ProductionVariant, ...],
+    capture: DataCaptureConfig | None,
+) -> EndpointConfigSpec:
+    """Return another config that is as `base` in everything that is not about variants and capture."""
+    made = replace(
+        base,
+        endpoint_config_name=name,
+        production_variants=production,
+        shadow_production_variants=shadows,
+        data_capture_config=capture,
+        tags=(),  # they say whose `base` is, and what for
+    )
+    return replace(made, request=request_of(made, base))
+
+
 def _share(
     others: tuple[ProductionVariant, ...],
     weights: Mapping[str, float],
@@ -238,14 +254,14 @@ def _weighted(
 
 
 def _capture(base: EndpointConfigSpec | None, percent: float | None) -> DataCaptureConfig | None:
+    before = None if base is None else base.data_capture_config
     if percent is None:
-        return None if base is None else base.data_capture_config
+        return before
     if percent == 0:
         return None
-    return DataCaptureConfig(
-        initial_sampling_percentage=percent,
-        capture_options=(CaptureOption("Input"), CaptureOption("Output")),
-    )
+    if before is None:
+        return DataCaptureConfig(percent)
+    return replace(before, initial_sampling_percentage=percent, enable_capture=True)
 
 
 def _check_percent(percent: float | None, what: str) -> None:

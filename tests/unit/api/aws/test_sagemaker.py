@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from fakes import aws
 from fakes.doors import Doors
 from modelport.domain.endpoint import EndpointState, EndpointStatus, VariantSummary
+from modelport.domain.names import parse_version
 from modelport.domain.resource import Kind
 
 ROLE = "arn:aws:iam::123456789012:role/any"
@@ -179,12 +180,61 @@ def test_a_serverless_variant_is_described_as_one(sagemaker, doors):
     sagemaker.create_endpoint_config(EndpointConfigName="s", ProductionVariants=[wish])
     sagemaker.create_endpoint(EndpointName="s", EndpointConfigName="s")
     assert sagemaker.describe_endpoint_config(EndpointConfigName="s")["ProductionVariants"] == [wish]
-    with doors.records.transaction() as tx:  # as the loop would, once it serves
-        found = tx.get(Kind.ENDPOINT, "s")
-        serving = EndpointState(EndpointStatus.IN_SERVICE, "s", (VariantSummary("A", 1.0, 1.0),))
-        tx.put(replace(found, status=serving, observed_generation=found.generation))
+    serve(doors, "s", "s", "A")
     (summary,) = sagemaker.describe_endpoint(EndpointName="s")["ProductionVariants"]
     assert summary["CurrentServerlessConfig"] == serverless
+
+
+def test_a_deploy_leaves_what_it_does_not_change_as_it_was_asked_for(sagemaker, doors):
+    model(sagemaker, "m")
+    output = {"S3OutputPath": "s3://answers/out", "KmsKeyId": "key"}
+    kept = {
+        "AsyncInferenceConfig": {"OutputConfig": output},
+        "KmsKeyId": "key",
+        "ExecutionRoleArn": ROLE,
+    }
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 50,
+        "DestinationS3Uri": "s3://bucket/captures",
+        "CaptureOptions": [{"CaptureMode": "Input"}],
+        "KmsKeyId": "key",
+    }
+    old = variant("A", "m", InitialVariantWeight=1.0, ModelDataDownloadTimeoutInSeconds=60)
+    config(sagemaker, "c", old, DataCaptureConfig=capture, Tags=[{"Key": "of", "Value": "c"}], **kept)
+    sagemaker.create_endpoint(EndpointName="slow", EndpointConfigName="c")
+    serve(doors, "slow", "c", "A")
+    wished = doors.platform.endpoints.deploy(
+        "slow",
+        parse_version(doors.register()),
+        traffic_percent=25.0,
+        capture_percent=20.0,
+        principal="me",
+    )
+    made = wished.spec.endpoint_config_name
+    found = sagemaker.describe_endpoint_config(EndpointConfigName=made)
+    assert {name: found[name] for name in kept} == kept
+    assert found["EndpointConfigName"] == made
+    assert found["DataCaptureConfig"] == capture | {"InitialSamplingPercentage": 20}
+    new = {"VariantName": "v1", "ModelName": "truth-1", "InitialInstanceCount": 1}
+    assert found["ProductionVariants"] == [
+        old | {"InitialVariantWeight": 75.0},
+        new | {"InitialVariantWeight": 25.0},
+    ]
+    serve(doors, "slow", made, "A", "v1")
+    wished = doors.platform.endpoints.promote("slow", "v1", principal="me")
+    found = sagemaker.describe_endpoint_config(EndpointConfigName=wished.spec.endpoint_config_name)
+    assert found["ProductionVariants"] == [new | {"InitialVariantWeight": 1.0}]
+    assert found["AsyncInferenceConfig"] == kept["AsyncInferenceConfig"]
+
+
+def serve(doors, endpoint, config, *variants):
+    """Let an endpoint serve a config, as the loop would."""
+    with doors.records.transaction() as tx:
+        found = tx.get(Kind.ENDPOINT, endpoint)
+        summaries = tuple(VariantSummary(name, 1.0, 1.0) for name in variants)
+        serving = EndpointState(EndpointStatus.IN_SERVICE, config, summaries)
+        tx.put(replace(found, status=serving, observed_generation=found.generation))
 
 
 def test_a_client_token_names_one_request(sagemaker):
@@ -413,3 +463,17 @@ def test_callers_are_told_who_they_are_and_that_they_may(url):
     )
     assert [item["EvalDecision"] for item in decided["EvaluationResults"]] == ["allowed", "allowed"]
     assert refused(iam.list_users)[0] == "InvalidAction"
+
+
+@pytest.mark.parametrize(
+    ("service", "code"), [("monitoring", "InvalidAction"), ("ec2", "UnknownOperationException")]
+)
+def test_who_sends_a_form_is_told_in_xml(doors, service, code):
+    scope = f"AK/20260101/eu-west-1/{service}/aws4_request"
+    answer = doors.client.post(
+        "/",
+        data={"Action": "ListMetrics", "Version": "2010-08-01"},
+        headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, Signature=0"},
+    )
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "text/xml")
+    assert f"<Code>{code}</Code>" in answer.text

@@ -7,6 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from modelport.domain.endpoint import (
+    AsyncInference,
+    AsyncOutput,
     CaptureOption,
     DataCaptureConfig,
     EndpointConfigSpec,
@@ -116,6 +118,62 @@ def test_capture_is_kept_changed_or_turned_off(percent, kept) -> None:
     base = EndpointConfigSpec("c", (ProductionVariant("v1", "m"),), (), DataCaptureConfig(20.0))
     capture = deploy(base, "v2", capture_percent=percent).data_capture_config
     assert (None if capture is None else capture.initial_sampling_percentage) == kept
+
+
+def test_changed_share_of_capture_goes_where_it_went_before() -> None:
+    capture = DataCaptureConfig(20.0, False, "s3://bucket/captures", (CaptureOption("Input"),))
+    base = EndpointConfigSpec("c", (ProductionVariant("v1", "m"),), (), capture)
+    assert deploy(base, "v2", capture_percent=50.0).data_capture_config == DataCaptureConfig(
+        50.0, True, "s3://bucket/captures", (CaptureOption("Input"),)
+    )
+
+
+def test_asynchronous_endpoint_stays_asynchronous() -> None:
+    asynchronous = AsyncInference(AsyncOutput("s3://answers/out"))
+    base = EndpointConfigSpec(
+        "c",
+        (ProductionVariant("v1", "m1"), ProductionVariant("v2", "m2")),
+        async_inference_config=asynchronous,
+    )
+    assert deploy(base, "v3").async_inference_config == asynchronous
+    assert promote_variant(base, name="d", variant="v2").async_inference_config == asynchronous
+    assert deploy(None, "v1").async_inference_config is None
+
+
+def test_config_made_of_a_request_repeats_what_still_holds_of_it() -> None:
+    first = {"VariantName": "v1", "ModelName": "m1", "InferenceAmiVersion": "al2"}
+    shadow = {"VariantName": "v2", "ModelName": "m2", "InferenceAmiVersion": "al3"}
+    base = EndpointConfigSpec(
+        "c",
+        (ProductionVariant("v1", "m1"),),
+        (ProductionVariant("v2", "m2"),),
+        DataCaptureConfig(20.0),
+        request={
+            "EndpointConfigName": "c",
+            "ProductionVariants": [first],
+            "ShadowProductionVariants": [shadow],
+            "DataCaptureConfig": {"InitialSamplingPercentage": 20},
+            "Tags": [{"Key": "of", "Value": "c"}],
+            "KmsKeyId": "key",
+        },
+    )
+    assert deploy(base, "v1", capture_percent=0.0).request == {
+        "EndpointConfigName": "config-2",
+        "ProductionVariants": [
+            {
+                "VariantName": "v1",
+                "ModelName": "model-v1",  # another one than before: nothing of that one's holds
+                "InitialInstanceCount": 1,
+                "InitialVariantWeight": 1.0,
+            }
+        ],
+        "ShadowProductionVariants": [shadow | {"InitialVariantWeight": 1.0}],
+        "KmsKeyId": "key",
+    }
+    promoted = promote_variant(base, name="d", variant="v2").request
+    assert promoted["ProductionVariants"] == [shadow | {"InitialVariantWeight": 1.0}]
+    assert "ShadowProductionVariants" not in promoted
+    assert deploy(config_of({"v1": 1.0}), "v2").request == {}
 
 
 @pytest.mark.parametrize("percent", [-1.0, 100.5, float("nan"), float("inf")])

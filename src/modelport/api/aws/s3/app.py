@@ -23,7 +23,8 @@ from modelport.api.aws.s3 import buckets, objects, uploads
 from modelport.api.aws.s3.errors import S3Error, s3_error
 from modelport.api.aws.s3.requests import Reply, Request, read_request
 from modelport.api.receiving import read_pieces
-from modelport.control.services.objects import ObjectStore, read_chunks
+from modelport.control.services.objects import ObjectStore
+from modelport.control.services.stored import read_chunks
 from modelport.domain.errors import ModelportError, PayloadTooLarge
 from modelport.settings import Settings
 

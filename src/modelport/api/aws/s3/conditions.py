@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from modelport.api.aws.s3.errors import S3Error
-from modelport.control.services.objects import Condition
+from modelport.control.services.stored import Condition
 from modelport.domain.objects import NoSuchKey, StoredObject
 
 OF_SOURCE = "x-amz-copy-source-"

@@ -12,7 +12,8 @@ from modelport.api.aws.s3.conditions import condition_of, condition_of_source
 from modelport.api.aws.s3.errors import S3Error
 from modelport.api.aws.s3.objects import source_of
 from modelport.api.aws.s3.requests import Reply, Request
-from modelport.control.services.objects import ObjectStore, read_chunks
+from modelport.control.services.objects import ObjectStore
+from modelport.control.services.stored import read_chunks
 from modelport.domain.errors import InvalidInput
 from modelport.domain.objects import InvalidPart, NoSuchUpload, Part, StoredObject
 
@@ -21,7 +22,7 @@ _SOURCE_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})", re.ASCII)
 
 def create(store: ObjectStore, request: Request) -> Reply:
     """CreateMultipartUpload."""
-    upload = store.begin_upload(
+    upload = store.uploads.begin(
         request.bucket, request.key, headers=request.object_headers(), tags=request.tags()
     )
     return xml(
@@ -33,7 +34,7 @@ def create(store: ObjectStore, request: Request) -> Reply:
 def put_part(store: ObjectStore, request: Request) -> Reply:
     """UploadPart."""
     number = request.number("partNumber", 0)
-    part = store.put_part(_id(store, request), number, request.chunks(), md5=request.md5())
+    part = store.uploads.put_part(_id(store, request), number, request.chunks(), md5=request.md5())
     return Reply(headers={"etag": f'"{part.etag}"', **request.checksums()})
 
 
@@ -45,7 +46,7 @@ def copy_part(store: ObjectStore, request: Request) -> Reply:
     if check is not None:
         check(item)
     chunks = read_chunks(store.path(item), *_source_range(request, item))
-    part = store.put_part(upload_id, request.number("partNumber", 0), chunks)
+    part = store.uploads.put_part(upload_id, request.number("partNumber", 0), chunks)
     return xml("CopyPartResult", {"LastModified": iso(part.modified_at), "ETag": f'"{part.etag}"'})
 
 
@@ -59,7 +60,7 @@ def list_parts(store: ObjectStore, request: Request) -> Reply:
             "Key": request.key,
             "UploadId": upload_id,
             "IsTruncated": False,
-            "Part": [_part(part) for part in store.parts(upload_id)],
+            "Part": [_part(part) for part in store.uploads.parts(upload_id)],
         },
     )
 
@@ -72,7 +73,7 @@ def list_uploads(store: ObjectStore, request: Request) -> Reply:
     spell = spelling(request)
     uploads = [
         {"Key": spell(item.key), "UploadId": item.upload_id, "Initiated": iso(item.created_at)}
-        for item in store.uploads(request.bucket)
+        for item in store.uploads.of(request.bucket)
         if item.key.startswith(prefix)
     ]
     return xml(
@@ -110,7 +111,7 @@ def complete(store: ObjectStore, request: Request) -> Reply:
 
 def abort(store: ObjectStore, request: Request) -> Reply:
     """AbortMultipartUpload."""
-    store.abort_upload(_id(store, request))
+    store.uploads.abort(_id(store, request))
     return Reply(204)
 
 
@@ -118,7 +119,7 @@ def _complete(store: ObjectStore, request: Request, wanted: list[tuple[int, str]
     # One with a hyphen was made of the parts' checksums and says nothing of the whole.
     given = {name: value for name, value in checksums_in(request.headers).items() if "-" not in value}
     try:
-        return store.complete_upload(
+        return store.uploads.complete(
             _id(store, request),
             wanted,
             headers={CHECKSUM + name: value for name, value in given.items()},
@@ -126,12 +127,12 @@ def _complete(store: ObjectStore, request: Request, wanted: list[tuple[int, str]
             only_if=condition_of(request.headers),
         )
     except NoSuchUpload:
-        return store.find_completed(request.bucket, request.key, wanted)
+        return store.uploads.find_completed(request.bucket, request.key, wanted)
 
 
 def _id(store: ObjectStore, request: Request) -> str:
     """Return the id of the upload, which must be one to this bucket and key."""
-    upload = store.upload(request.query.get("uploadId", ""))
+    upload = store.uploads.get(request.query.get("uploadId", ""))
     if (upload.bucket, upload.key) != (request.bucket, request.key):
         raise NoSuchUpload(f"that upload is not one to {request.key[:200]!r} in bucket {request.bucket!r}")
     return upload.upload_id

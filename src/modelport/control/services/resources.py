@@ -1,4 +1,4 @@
-"""Resources that are only kept: nothing acts on them, so that what is written is so at once."""
+"""Resources as services write them: made, rewritten and deleted, each with its event."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ from modelport.domain.resource import Kind, Nothing, Resource
 from modelport.stores.records.transaction import Transaction
 
 
-def keep(
-    tx: Transaction, kind: Kind, name: str, spec: Any, *, notes: Any = None, parent: str | None = None
+def make(  # noqa: PLR0913 (each is one fact about a resource; most kinds have few of them)
+    tx: Transaction,
+    kind: Kind,
+    name: str,
+    spec: Any,
+    *,
+    parent: str | None = None,
+    status: Any = None,
+    notes: Any = None,
+    settled: bool = True,
+    verb: str = "create",
+    told: str = "",
 ) -> Resource[Any, Any, Any]:
     """Write down a new resource.
 
@@ -18,9 +28,13 @@ def keep(
         tx: Where.
         kind: Its kind.
         name: Its name.
-        spec: What is written of it.
-        notes: Our own; None: its kind has none.
+        spec: The wish.
         parent: What it belongs to.
+        status: What is so of it; None: its kind has none.
+        notes: Our own; None: its kind has none.
+        settled: Nobody has to make the wish true: what is written is so at once.
+        verb: Of the event.
+        told: What the event says.
 
     Raises:
         Conflict: The name is taken.
@@ -30,22 +44,22 @@ def keep(
         name=name,
         parent=parent,
         spec=spec,
-        status=Nothing(),
+        status=Nothing() if status is None else status,
         modelport=Nothing() if notes is None else notes,
         generation=1,
-        observed_generation=1,
+        observed_generation=1 if settled else 0,
         created_at=tx.now,
         modified_at=tx.now,
     )
     tx.create(made)
-    tx.event("create", kind, name)
+    tx.event(verb, kind, name, told)
     return made
 
 
 def rewrite(
     tx: Transaction, found: Resource[Any, Any, Any], spec: Any, told: str = ""
 ) -> Resource[Any, Any, Any]:
-    """Write down something else of a resource.
+    """Write down something else of a resource, which is so at once.
 
     Args:
         tx: Where.
@@ -62,7 +76,14 @@ def rewrite(
     return changed
 
 
-def forget(tx: Transaction, found: Resource[Any, Any, Any]) -> None:
-    """Delete a resource."""
-    tx.remove(found.kind, found.name)
-    tx.event("delete", found.kind, found.name)
+def forget(tx: Transaction, kind: Kind, name: str, told: str = "") -> None:
+    """Delete a resource.
+
+    Args:
+        tx: Where.
+        kind: Its kind.
+        name: Its name.
+        told: What the event says.
+    """
+    tx.remove(kind, name)
+    tx.event("delete", kind, name, told)
