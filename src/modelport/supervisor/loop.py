@@ -191,8 +191,9 @@ class Supervisor:
         elif line.successor is not None:  # it would have been asked to end a moment later
             line.last_exit = how
             line.promote(ready=False, grace_s=self._grace_s)
-        elif line.state is ProcessState.STOPPING:  # it was asked to, for its successor
-            line.child, line.last_exit, line.kill_at = None, how, None
+        elif line.state is ProcessState.STOPPING:  # it was asked to, for its successor; or is wanted again
+            line.child, line.kill_at = None, None
+            line.last_exit = None if line.spec.guest else how
             line.due = self._clock.monotonic()
             line.enter(ProcessState.WAITING)
         else:

@@ -242,6 +242,7 @@ def test_a_guest_that_is_wanted_again_while_it_ends_runs_again(start: Callable[.
         running.welcome({"one": GUEST})
     wait_for(lambda: identify(before) is None or running.table()["one"]["state"] == "running")
     assert identify(running.pid("one")) is not None
+    assert running.table()["one"]["last_exit"] is None, "it was no failure that it ended"
 
 
 def test_a_guest_that_never_starts_keeps_nobody_waiting(
