@@ -431,3 +431,17 @@ def _wait(condition, seconds=10.0):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def test_answers_with_infinity_are_counted_for_their_variant_and_no_others(tmp_path):
+    worker = WorkerInThread(tmp_path)
+    worker.publish(1, one(worker.put(truthful_bundle(1)), 1))
+    huge = [1.5e308, 1.5e308]
+    with worker:
+        assert worker.ask("e", [[1, 2]]).json == {"predictions": [1003.0]}
+        assert worker.ask("e", [[1, 2], huge]).json == {"predictions": [1003.0, None]}
+        assert worker.ask("e", [[1.5e308, 0.0], [1.5e308, 0.0]]).json["predictions"] == [1.5e308] * 2
+        assert worker.ask("e", [[1, 2]] * 5_000 + [huge]).json["predictions"][-1] is None
+        worker.on_loop(worker.worker._write_numbers)
+        counted = read_totals(worker.layout.metrics)[(metrics.NONFINITE, ("e", "v1", "m:1"))]
+    assert counted == [2.0]

@@ -36,4 +36,7 @@ def tally(totals: Totals) -> Mapping[str, Mapping[str, Tally]]:
             endpoint, _, version = labels
             seconds = values[-1] / metrics.NANOSECONDS
             add(endpoint, version, Tally(answered=sum(values[:-1]), seconds=seconds))
+        elif name == metrics.NONFINITE:
+            endpoint, _, version = labels
+            add(endpoint, version, Tally(nonfinite=values[0]))
     return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ PACE_WEIGHT = 0.2  # of the newest call in the running average of what a row tak
 
 Answer = bytes | Exception
 Finish = Callable[[Exchange, Answer], None]
-Work = tuple[list[Answer], float, int]
-"""Answers of a group, seconds the model took, rows it was given."""
+Work = tuple[list[Answer], float, int, Sequence[Exchange]]
+"""Answers of a group, seconds the model took, rows it was given, and who got a NaN or an infinity."""
 
 
 class Batcher:
@@ -289,12 +289,12 @@ class Batcher:
             try:
                 requests = [group[0].lane.decode(group[0].body) if rows is None else rows]
             except Exception as error:  # noqa: BLE001 - it is the answer
-                return [error], 0.0, 0
+                return [error], 0.0, 0, ()
             known = self._suspects.of(self.model.digest)
             if known is not None:
                 suspect = known.find(requests[0].data)
             if suspect is not None and suspect.quarantined:
-                return [_quarantined(suspect.crashes)], 0.0, 0
+                return [_quarantined(suspect.crashes)], 0.0, 0, ()
         else:
             requests = [cast("Rows", exchange.rows) for exchange in group]  # undecoded ones come alone
         data = join(requests)
@@ -307,20 +307,25 @@ class Batcher:
         if suspect is not None and known is not None:
             known.clear(suspect)
         answers: list[Answer] = []
+        nonfinite: list[Exchange] = []
         for exchange, request, result in zip(group, requests, results, strict=True):
             if isinstance(result, Exception):
                 answers.append(ModelFailed(f"the model failed: {_first_line(result)}"))
                 continue
+            if not result[0].finite and not result[0].rows(result[1], result[2]).finite:
+                nonfinite.append(exchange)
             try:
                 encode, wish = exchange.lane.encode, request.wish
                 answers.append(encode(*result) if wish is None else encode(*result, wish))
             except Exception as error:  # noqa: BLE001 - one that cannot be written harms no neighbour
                 answers.append(error)
-        return answers, seconds, sum([request.count for request in requests])
+        return answers, seconds, sum([request.count for request in requests]), nonfinite
 
     def _observed(self, group: list[Exchange], work: Work) -> list[Answer]:
         """Return the answers, after the call was counted for the variant of the first of them."""
-        answers, seconds, rows = work
+        answers, seconds, rows, nonfinite = work
+        for exchange in nonfinite:
+            exchange.lane.variant.count_nonfinite()
         if rows:
             variant = group[0].lane.variant
             variant.inference.observe(seconds)

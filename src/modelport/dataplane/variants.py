@@ -124,6 +124,11 @@ class ServedVariant(ABC):
             )
         return series
 
+    def count_nonfinite(self) -> None:
+        """Count an answer with a NaN or an infinity among its numbers."""
+        route = self.route
+        self._slot.series(metrics.NONFINITE, self.endpoint, route.variant, route.model_version).add()
+
     def _keep_lane(
         self,
         ask: Ask,

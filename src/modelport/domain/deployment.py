@@ -21,10 +21,10 @@ BATCH_PERCENT = range(5, 51)
 ALARMS_MAX = 10
 WAIT_S = range(3601)
 REQUESTS_MIN = 20
-"""Requests before the built-in alarm over errors says anything."""
+"""Requests before the built-in alarms over errors and over NaN say anything."""
 
 FAILED_MORE = 0.05
-"""Share of requests that may fail beyond what failed before."""
+"""Share of requests that may fail, or be answered with NaN, beyond what was so before."""
 
 ANSWERS_MIN = 50
 SLOWER_TIMES = 3.0
@@ -62,12 +62,14 @@ class Tally:
         failed: How many of them were refused or ended with an error.
         answered: How many got an answer.
         seconds: What those took together, from the last byte of the request to the answer.
+        nonfinite: How many of them had a NaN or an infinity among their numbers.
     """
 
     requests: float = 0.0
     failed: float = 0.0
     answered: float = 0.0
     seconds: float = 0.0
+    nonfinite: float = 0.0
 
     def plus(self, other: Tally) -> Tally:
         """Return both together."""
@@ -76,6 +78,7 @@ class Tally:
             self.failed + other.failed,
             self.answered + other.answered,
             self.seconds + other.seconds,
+            self.nonfinite + other.nonfinite,
         )
 
     def since(self, earlier: Tally) -> Tally:
@@ -87,6 +90,7 @@ class Tally:
             self.failed - earlier.failed,
             self.answered - earlier.answered,
             self.seconds - earlier.seconds,
+            self.nonfinite - earlier.nonfinite,
         )
 
 
@@ -119,6 +123,11 @@ def compare(new: Tally, old: Tally) -> str | None:
         if failed > usual + FAILED_MORE:
             told = f"{new.failed:.0f} of {new.requests:.0f} requests of the new version failed"
             return f"{told} ({failed:.0%}; {usual:.0%} of the version before)"
+    if new.answered >= REQUESTS_MIN:
+        odd, usual = new.nonfinite / new.answered, old.nonfinite / old.answered if old.answered else 0.0
+        if odd > usual + FAILED_MORE:
+            told = f"{new.nonfinite:.0f} of {new.answered:.0f} answers of the new version have NaN"
+            return f"{told} ({odd:.0%}; {usual:.0%} of the version before)"
     if min(new.answered, old.answered) >= ANSWERS_MIN:
         mean_s, usual_s = new.seconds / new.answered, old.seconds / old.answered
         if mean_s > SLOWER_TIMES * usual_s + SLOWER_S:

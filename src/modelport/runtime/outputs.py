@@ -18,7 +18,7 @@ class Outputs:
         predictions: float64 `[N, T]`; None for classification.
     """
 
-    __slots__ = ("_lists", "label", "predictions", "probabilities")
+    __slots__ = ("_finite", "_lists", "label", "predictions", "probabilities")
 
     def __init__(
         self,
@@ -30,6 +30,18 @@ class Outputs:
         self.probabilities = probabilities
         self.predictions = predictions
         self._lists: tuple[list[Any], list[Any] | None] | None = None
+        self._finite: bool | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether all numbers are: no NaN, no infinity. Computed once."""
+        known = self._finite
+        if known is None:
+            numbers = self.probabilities if self.predictions is None else self.predictions
+            known = self._finite = (
+                numbers is None or np.count_nonzero(np.isfinite(numbers)) == numbers.size
+            )
+        return known
 
     def __len__(self) -> int:
         first = self.predictions if self.label is None else self.label

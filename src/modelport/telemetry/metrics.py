@@ -85,6 +85,7 @@ MODEL_LOADS = "modelport_model_loads_total"
 MODEL_LOAD_DURATION = "modelport_model_load_duration_seconds"
 MODEL_UNLOADS = "modelport_model_unloads_total"
 COLD_REQUESTS = "modelport_cold_requests_total"
+NONFINITE = "modelport_nonfinite_answers_total"
 HOSTED_REQUESTS = "modelport_hosted_requests_total"
 BUILD_INFO = "modelport_build_info"
 
@@ -134,6 +135,7 @@ METRICS: dict[str, Metric] = {
     COLD_REQUESTS: Metric(
         Kind.COUNTER, "Requests that met a model which was not in memory, by what came of it.", ("outcome",)
     ),
+    NONFINITE: Metric(Kind.COUNTER, "Answers with a NaN or an infinity among their numbers.", _VARIANT),
     HOSTED_REQUESTS: Metric(
         Kind.COUNTER, "Requests that met a model which was not hosted, by what came of it.", ("outcome",)
     ),

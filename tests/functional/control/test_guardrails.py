@@ -145,6 +145,10 @@ def test_an_alarm_nobody_named_stops_nothing(house: House) -> None:
             Tally(100, 0, 100, 50.0),
             "the new version answers in 500 ms on average, the version before in 10 ms",
         ),
+        (
+            Tally(100, 0, 100, 1.0, 6),
+            "6 of 100 answers of the new version have NaN (6%; 0% of the version before)",
+        ),
     ],
 )
 def test_without_any_alarm_errors_and_slowness_take_everything_back(
@@ -166,6 +170,7 @@ def test_without_any_alarm_errors_and_slowness_take_everything_back(
         (Tally(2_000, 400, 1_600, 20.0), Tally(100, 22, 78, 1.0)),
         (Tally(2_000, 20, 1_980, 20.0), Tally(100, 3, 97, 4.0)),
         (Tally(2_000, 20, 1_980, 20.0), Tally()),
+        (Tally(2_000, 20, 1_980, 20.0, 198), Tally(100, 0, 100, 1.0, 14)),
     ],
 )
 def test_a_little_of_either_speaks_against_nothing(house: House, old: Tally, new: Tally) -> None:

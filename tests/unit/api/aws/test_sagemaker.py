@@ -119,6 +119,26 @@ def test_a_config_is_described_as_it_was_asked_for(sagemaker):
     )
 
 
+def test_an_endpoint_says_what_it_captures(sagemaker, doors):
+    model(sagemaker, "m")
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 50,
+        "DestinationS3Uri": "s3://bucket/captures",
+        "CaptureOptions": [{"CaptureMode": "Input"}],
+    }
+    config(sagemaker, "c", variant("A", "m"), DataCaptureConfig=capture)
+    sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
+    serve(doors, "e", "c", "A")
+    assert sagemaker.describe_endpoint(EndpointName="e")["DataCaptureConfig"] == {
+        "EnableCapture": True,
+        "CaptureStatus": "Started",
+        "CurrentSamplingPercentage": 50,
+        "DestinationS3Uri": "s3://bucket/captures",
+        "KmsKeyId": "",
+    }
+
+
 def test_a_config_names_models_that_are_there(sagemaker):
     code, message = refused(
         sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=[variant("A", "none")]

@@ -221,9 +221,10 @@ def _asked(call: Call, config_name: str) -> dict[str, Any]:
 
 def _capture(call: Call, config_name: str) -> dict[str, Any] | None:
     try:
-        capture = call.platform.endpoints.config(config_name).spec.data_capture_config
+        spec = call.platform.endpoints.config(config_name).spec
     except NotFound:
         return None
+    capture = spec.data_capture_config
     if capture is None:
         return None
     return {
@@ -231,4 +232,5 @@ def _capture(call: Call, config_name: str) -> dict[str, Any] | None:
         "CaptureStatus": CAPTURING[capture.enable_capture],
         "CurrentSamplingPercentage": int(capture.initial_sampling_percentage),
         "DestinationS3Uri": capture.destination_s3_uri or "",
+        "KmsKeyId": spec.request.get("DataCaptureConfig", {}).get("KmsKeyId", ""),
     }
