@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from fakes.house import ME, Crash, FakeEngine, FakeWorkers, HandClock, House, Saboteur
 from modelport.control.routes import RouteFiles
+from modelport.domain.endpoint import EndpointConfigSpec, EndpointSpec, ProductionVariant
 from modelport.domain.errors import Conflict, NotFound
 from modelport.domain.job import (
     DataSource,
@@ -26,6 +28,7 @@ from modelport.domain.job import (
     TransformSpec,
 )
 from modelport.domain.names import parse_version
+from modelport.domain.registry import MULTI_MODEL, ContainerDefinition, ModelSpec
 from modelport.domain.resource import Kind
 from modelport.settings import HomeLayout
 from modelport.wire.jobs import JobResult
@@ -67,6 +70,8 @@ class Story:
             home, clock=self.clock, engine=self.engine, workers=workers, saboteur=self.saboteur
         )
         self.workers = self.house.workers
+        self.archives = self.house.archives if before is None else before.archives
+        self._furnish()
         if harmful:
             self.engine.harmful[self.house.store_model(2)] = "it aborted the process that loaded it"
 
@@ -95,7 +100,12 @@ class Story:
         self.house = House(
             self.home, clock=self.clock, engine=self.engine, workers=self.workers, saboteur=self.saboteur
         )
+        self._furnish()
         self.workers.reconnect()
+
+    def _furnish(self) -> None:
+        """Let buckets hold what they did: they outlive control."""
+        self.house.archives.holds, self.house.archives.codes = self.archives.holds, self.archives.codes
 
     def end(self) -> dict[str, Any]:
         """Return what a user can see of the end, without numbers that count attempts."""
@@ -119,6 +129,7 @@ class Story:
             }
             jobs = {item.name: item.status.transform_job_status.value for item in tx.all(Kind.TRANSFORM_JOB)}
             versions = tx.names(Kind.MODEL_PACKAGE)
+            components = {item.name: (item.settled, item.status) for item in tx.all(Kind.INFERENCE_COMPONENT)}
         active = house.files.active()
         serving = {view.active_revision for view in self.workers.views}
         house.records.close()
@@ -126,7 +137,20 @@ class Story:
         routes = {
             route.endpoint: [(v.variant, v.weight) for v in route.variants] for route in active.endpoints
         }
-        return {"endpoints": endpoints, "routes": routes, "jobs": jobs, "versions": versions}
+        hosted = {
+            (route.endpoint, v.variant): v.hosting.models
+            for route in active.endpoints
+            for v in route.variants
+            if v.hosting is not None
+        }
+        return {
+            "endpoints": endpoints,
+            "routes": routes,
+            "jobs": jobs,
+            "versions": versions,
+            "components": components,
+            "hosted": hosted,
+        }
 
 
 def _deploy(version: str, **how: Any) -> Step:
@@ -177,6 +201,38 @@ UPDATING = [
 WEIGHTS = (lambda house: house.endpoints.set_weights("air", {"v2": 75.0}, principal=ME), _wishes(3))
 PROMOTE = (lambda house: house.endpoints.promote("air", "v2", principal=ME), _wishes(3))
 ROLLBACK = (lambda house: house.endpoints.rollback("air", principal=ME), _wishes(4))
+FOLDER = "s3://models/all/"
+
+
+def _is_served(name: str) -> Callable[[House], bool]:
+    return lambda house: any(route.endpoint == name for route in house.files.active().endpoints)
+
+
+def _is_wished_for(name: str) -> Callable[[House], bool]:
+    return lambda house: any(endpoint.name == name for endpoint in house.endpoints.list().items)
+
+
+def _serve_a_folder(house: House) -> None:
+    """Let an endpoint of many models serve; whatever is there already stays."""
+    house.archives.holds[f"{FOLDER}m1"] = house.store_model(1)
+    container = ContainerDefinition(image="any", model_data_url=FOLDER, mode=MULTI_MODEL)
+    config = EndpointConfigSpec("many", (ProductionVariant("A", "many"),))
+    for wish in (
+        lambda: house.endpoints.create_model(ModelSpec("many", container), principal=ME),
+        lambda: house.endpoints.create_config(config, principal=ME),
+        lambda: house.endpoints.create(EndpointSpec("many", "many"), principal=ME),
+    ):
+        with suppress(Conflict):
+            wish()
+
+
+def _ask(house: House) -> None:
+    """Let a worker speak of a request that waits, as it does every second."""
+    for _ in range(3):
+        house.workers.ask("many", "m1")
+        house.run()
+
+
 STORIES = {  # what is done in peace, then what control may die in
     "create": ([], SERVING),
     "update": (UPDATING[:-1], UPDATING[-1:]),
@@ -185,6 +241,17 @@ STORIES = {  # what is done in peace, then what control may die in
     "promote": (UPDATING, [PROMOTE]),
     "roll back": ([*UPDATING, PROMOTE], [ROLLBACK]),
     "delete": (SERVING, [(_delete, _is_gone)]),
+    "a folder of models": (
+        [],
+        [
+            (_serve_a_folder, _is_wished_for("many")),
+            (lambda house: house.run(), _is_served("many")),
+        ],
+    ),
+    "a model is asked for": (
+        [(_serve_a_folder, lambda _: True)],
+        [(_ask, lambda house: bool(house.files.active().digests()))],
+    ),
 }
 
 
