@@ -136,7 +136,7 @@ class Retention:
         return swept
 
     def _sweep_unpacked(self, tx: Transaction, before: datetime) -> None:
-        """Remove files of archives that no Model, component or replica needs, and what a crash left half-made."""
+        """Remove files of archives that nothing needs, and what a crash left half-made."""
         needed = {"", EMPTY}
         for code in (step.code for step in _steps(tx)):
             needed |= set() if code is None else {code.archive, code.source}

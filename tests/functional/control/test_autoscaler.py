@@ -49,7 +49,7 @@ def test_instances_follow_requests_and_forget_an_endpoint_that_is_gone(house: Ho
         per_instance=True,
     )
     scaling.put_policy("air", "A", ScalingPolicy("p", metric, 10.0, house.clock.now()), principal=ME)
-    autoscaler = Autoscaler(house.records, house.endpoints, house.clock)
+    autoscaler = Autoscaler(house.records, house.endpoints, components(house), house.clock)
     for _ in range(3):
         at = house.clock.now().timestamp()
         MetricStore(house.records).put([(INVOCATIONS, at, Sample(38.0, 38.0, 1.0, 1.0))])
@@ -76,5 +76,5 @@ def test_instances_follow_requests_and_forget_an_endpoint_that_is_gone(house: Ho
 
 def test_a_variant_outside_of_its_bounds_is_brought_back(house: House) -> None:
     Scaling(house.records).register("air", "A", least=3, most=5, principal=ME)
-    Autoscaler(house.records, house.endpoints, house.clock).step()
+    Autoscaler(house.records, house.endpoints, components(house), house.clock).step()
     assert instances(house) == 3

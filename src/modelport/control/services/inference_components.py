@@ -60,7 +60,8 @@ class InferenceComponents:
             endpoint: Endpoint = tx.get(Kind.ENDPOINT, spec.endpoint_name)
             check_not_deleting(endpoint)
             spec = replace(spec, variant_name=_find_variant(tx, endpoint, spec.variant_name))
-            _check_spec(tx, spec)
+            _check_copies(spec)
+            _check_served(tx, spec)
             component: InferenceComponent = Resource(
                 kind=Kind.INFERENCE_COMPONENT,
                 name=spec.inference_component_name,
@@ -126,10 +127,11 @@ class InferenceComponents:
             component: InferenceComponent = tx.get(Kind.INFERENCE_COMPONENT, name)
             _check_changeable(component)
             spec = change_spec(component.spec, change)
-            _check_spec(tx, spec)
+            _check_copies(spec)
             notes = component.modelport
-            if spec.container != component.spec.container:  # nobody has looked into the new one
-                notes = replace(notes, step=None)
+            if (spec.model_name, spec.container) != (component.spec.model_name, component.spec.container):
+                _check_served(tx, spec)
+                notes = replace(notes, step=None)  # nobody has looked into the new one
             status = replace(
                 component.status, inference_component_status=ComponentStatus.UPDATING, failure_reason=None
             )
@@ -179,8 +181,8 @@ def _find_variant(tx: Transaction, endpoint: Endpoint, name: str) -> str:
     config: EndpointConfig | None = tx.find(Kind.ENDPOINT_CONFIG, endpoint.spec.endpoint_config_name)
     if config is None:
         raise Conflict(
-            f"config {endpoint.spec.endpoint_config_name!r} of endpoint {endpoint.name!r} was deleted: nobody "
-            "knows whether its variants hold inference components",
+            f"config {endpoint.spec.endpoint_config_name!r} of endpoint {endpoint.name!r} was deleted: "
+            "nobody knows whether its variants hold inference components",
             hint="update the endpoint to a config that is there",
         )
     variants = {item.variant_name: item for item in config.spec.production_variants}
@@ -190,7 +192,7 @@ def _find_variant(tx: Transaction, endpoint: Endpoint, name: str) -> str:
             f"endpoint {endpoint.name!r} has {len(variants)} variants, and none is named",
             hint=f"name one of: {known}",
         )
-    found = variants.get(name or known)
+    found = variants.get(name) if name else next(iter(variants.values()))
     if found is None:
         raise NotFound(f"endpoint {endpoint.name!r} has no variant {name[:80]!r}", hint=f"it has: {known}")
     if found.model_name:
@@ -202,11 +204,17 @@ def _find_variant(tx: Transaction, endpoint: Endpoint, name: str) -> str:
     return found.variant_name
 
 
-def _check_spec(tx: Transaction, spec: ComponentSpec) -> None:
-    """Refuse what a component could not be."""
-    name = spec.inference_component_name
+def _check_copies(spec: ComponentSpec) -> None:
     if spec.copy_count < 0:
-        raise InvalidInput(f"inference component {name!r} has {spec.copy_count} copies, expected at least 0")
+        raise InvalidInput(
+            f"inference component {spec.inference_component_name!r} is to have {spec.copy_count} copies, "
+            "expected at least 0"
+        )
+
+
+def _check_served(tx: Transaction, spec: ComponentSpec) -> None:
+    """Refuse what a component could not serve."""
+    name = spec.inference_component_name
     if (spec.model_name is None) == (spec.container is None):
         given = "neither a model nor" if spec.container is None else "both a model and"
         raise InvalidInput(f"inference component {name!r} has {given} a container", hint="give one of them")
