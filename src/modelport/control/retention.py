@@ -119,7 +119,7 @@ class Retention:
         needed = ObjectIndex(tx).digests()
         for package in tx.all(Kind.MODEL_PACKAGE):
             needed |= {package.modelport.digest, *package.modelport.files.values()}
-        # Models, components and the table that serves are asked too: a job or a worker may still start from them.
+        # Models, components and the table that serves are asked too: jobs and workers may start from them.
         bundles = {step.digest for step in _steps(tx)}
         bundles |= self._files.active().digests()
         for digest in bundles - needed:

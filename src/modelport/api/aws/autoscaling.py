@@ -1,4 +1,4 @@
-"""Application Auto Scaling of variants and inference components: targets, target tracking policies, activities.
+"""Application Auto Scaling of variants and inference components: targets, tracking policies, activities.
 
 Source: Application Auto Scaling API reference; SageMaker, "Automatic scaling of models".
 """
@@ -158,8 +158,9 @@ def _scalable(asked: Mapping[str, Any]) -> Scalable:
             return ComponentCopies(component[1])
     raise AwsError(
         "ValidationException",
-        f"modelport scales {NAMESPACE}, {OF_VARIANTS}, ResourceId endpoint/NAME/variant/NAME, and {OF_COMPONENTS}, "
-        f"ResourceId inference-component/NAME; found {asked['ServiceNamespace']}, {dimension}, {resource[:200]}",
+        f"modelport scales {NAMESPACE}, {OF_VARIANTS}, ResourceId endpoint/NAME/variant/NAME, and "
+        f"{OF_COMPONENTS}, ResourceId inference-component/NAME; found {asked['ServiceNamespace']}, "
+        f"{dimension}, {resource[:200]}",
     )
 
 

@@ -226,7 +226,7 @@ def _check_models(config: EndpointConfigSpec) -> None:
     ):
         if given:
             raise InvalidInput(
-                f"the variants have no model, so they hold inference components, and there is {member}",
+                f"the variants have no model, so they hold inference components, and the config has {member}",
                 hint=f"leave it out, or name a model for each variant: components serve without {member}",
             )
 

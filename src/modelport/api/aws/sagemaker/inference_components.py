@@ -158,8 +158,8 @@ def _read_change(request: dict[str, Any], runtime: dict[str, Any] | None) -> Com
     if "BaseInferenceComponentName" in specification:
         raise AwsError(
             "ValidationException",
-            "modelport does not offer BaseInferenceComponentName: a component serves a whole model, no adapter "
-            "of another component.",
+            "modelport does not offer BaseInferenceComponentName: a component serves a whole model, "
+            "no adapter of another one's.",
         )
     container = specification.get("Container")
     return ComponentChange(
