@@ -73,9 +73,7 @@ class Sampler:
         return PERIOD_S
 
 
-def read_endpoints(
-    totals: Totals, components: AbstractSet[tuple[str, str, str]] = frozenset()
-) -> dict[SeriesKey, Reading]:
+def read_endpoints(totals: Totals, components: AbstractSet[tuple[str, str, str]]) -> dict[SeriesKey, Reading]:
     """Return SageMaker's metrics of all variants of all endpoints, and of all inference components.
 
     Args:
