@@ -26,6 +26,8 @@ OFFERED = {
         *("CreateEndpointConfig", "DescribeEndpointConfig", "ListEndpointConfigs", "DeleteEndpointConfig"),
         *("CreateEndpoint", "DescribeEndpoint", "ListEndpoints", "UpdateEndpoint", "DeleteEndpoint"),
         "UpdateEndpointWeightsAndCapacities",
+        *("CreateInferenceComponent", "DescribeInferenceComponent", "ListInferenceComponents"),
+        *("UpdateInferenceComponent", "UpdateInferenceComponentRuntimeConfig", "DeleteInferenceComponent"),
         *("CreateModelPackageGroup", "DescribeModelPackageGroup", "ListModelPackageGroups"),
         *("DeleteModelPackageGroup", "CreateModelPackage", "DescribeModelPackage", "ListModelPackages"),
         *("UpdateModelPackage", "DeleteModelPackage", "BatchDescribeModelPackage"),

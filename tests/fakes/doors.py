@@ -22,6 +22,7 @@ from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.experiments import Experiments
+from modelport.control.services.inference_components import InferenceComponents
 from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
@@ -84,6 +85,7 @@ class Doors:
             settings=self.settings,
             registry=Registry(self.records, self.artifacts),
             endpoints=Endpoints(self.records, wake),
+            inference_components=InferenceComponents(self.records, wake),
             jobs=Jobs(self.records, folder=layout.jobs, captures=layout.captures, wake=wake),
             labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
             objects=ObjectStore(self.records, self.artifacts),

@@ -13,6 +13,7 @@ from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.experiments import Experiments
+from modelport.control.services.inference_components import InferenceComponents
 from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
@@ -39,6 +40,7 @@ class Platform:
         settings: Limits, allowed hosts, where the home lies.
         registry: Model versions.
         endpoints: Models, configs, endpoints.
+        inference_components: What serves within variants.
         jobs: Batch and monitoring jobs.
         labels: Labels that come in.
         objects: The object store that S3 clients see.
@@ -64,6 +66,7 @@ class Platform:
     settings: Settings
     registry: Registry
     endpoints: Endpoints
+    inference_components: InferenceComponents
     jobs: Jobs
     labels: Labels
     objects: ObjectStore

@@ -71,6 +71,7 @@ def _platform(settings: Settings, plane: ControlPlane, artifacts: LocalArtifacts
         settings=settings,
         registry=services.registry,
         endpoints=services.endpoints,
+        inference_components=services.inference_components,
         jobs=services.jobs,
         labels=services.labels,
         objects=services.objects,

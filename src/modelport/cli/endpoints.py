@@ -196,7 +196,8 @@ def _finish(endpoint: Endpoint, output: str) -> None:
 def _facts(endpoint: Endpoint) -> dict[str, Any]:
     config = endpoint.config()
     variants = {
-        variant["variant_name"]: variant["model_name"] for variant in config.get("production_variants", ())
+        variant["variant_name"]: variant["model_name"] or "inference components"
+        for variant in config.get("production_variants", ())
     }
     shadows = [
         f"{variant['variant_name']}  {variant['model_name']}"

@@ -1,4 +1,4 @@
-"""Lets numbers of instances follow their metrics: replicas of custom code start and end."""
+"""Lets numbers of instances and copies follow their metrics: replicas of custom code start and end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ import structlog
 from modelport.domain.clock import Clock
 from modelport.domain.endpoint import Endpoint, EndpointStatus
 from modelport.domain.errors import ModelportError
+from modelport.domain.inference_component import ComponentChange, ComponentStatus, InferenceComponent
 from modelport.domain.metrics import MINUTE_S, SeriesKey, gather, minute_of
 from modelport.domain.planning.scaling import IN_MINUTES, Minutes, Scale, plan_instances
 from modelport.domain.resource import Kind
-from modelport.domain.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScalingState
+from modelport.domain.scaling import (
+    ComponentCopies,
+    Scalable,
+    ScalableTarget,
+    ScalingActivity,
+    ScalingPolicy,
+    ScalingState,
+)
 from modelport.stores.records.metrics import MetricIndex
 from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
@@ -41,21 +49,37 @@ class Endpoints(Protocol):
         ...
 
 
+class Components(Protocol):
+    """The service of inference components, as far as numbers of copies need it."""
+
+    def update(self, name: str, change: ComponentChange, *, principal: str) -> InferenceComponent:
+        """Wish for other copies."""
+        ...
+
+
 class Autoscaler:
     """Looks at all scalable targets now and then.
 
     Args:
-        records: Where targets, endpoints and metrics are kept.
-        endpoints: Takes the wishes.
+        records: Where targets, what they scale, and metrics are kept.
+        endpoints: Takes the wishes about instances.
+        components: Takes the wishes about copies.
         clock: Time.
         wait_scale: What cooldowns are multiplied by.
     """
 
     def __init__(
-        self, records: Records, endpoints: Endpoints, clock: Clock, *, wait_scale: float = 1.0
+        self,
+        records: Records,
+        endpoints: Endpoints,
+        components: Components,
+        clock: Clock,
+        *,
+        wait_scale: float = 1.0,
     ) -> None:
         self._records = records
         self._endpoints = endpoints
+        self._components = components
         self._clock = clock
         self._wait_scale = wait_scale
 
@@ -63,7 +87,7 @@ class Autoscaler:
         """Let each target that should have more or fewer instances have them."""
         with self._records.reading() as tx:
             targets: list[ScalableTarget] = tx.all(Kind.SCALABLE_TARGET)
-            gone = [one.name for one in targets if tx.find(Kind.ENDPOINT, one.spec.endpoint) is None]
+            gone = [one.name for one in targets if _is_gone(tx, one)]
             planned = [(one, found) for one in targets if (found := self._plan(tx, one)) is not None]
         for target, (current, scale) in planned:
             self._scale(target, current, scale)
@@ -71,13 +95,9 @@ class Autoscaler:
             self._forget(gone)
 
     def _plan(self, tx: Transaction, target: ScalableTarget) -> tuple[int, Scale] | None:
-        """Return how many instances a target has and what to change; None: nothing, or not now."""
-        endpoint: Endpoint | None = tx.find(Kind.ENDPOINT, target.spec.endpoint)
-        if endpoint is None or not endpoint.settled:
-            return None
-        counts = {one.variant_name: one.current_instance_count for one in endpoint.status.production_variants}
-        current = counts.get(target.spec.variant)
-        if current is None or endpoint.status.endpoint_status is not EndpointStatus.IN_SERVICE:
+        """Return how many instances or copies a target has and what to change; None: nothing, or not now."""
+        current = _current(tx, target)
+        if current is None:
             return None
         observed = {
             policy.policy_name: self._minutes(tx, policy, current) for policy in target.status.policies
@@ -99,11 +119,9 @@ class Autoscaler:
         ]
 
     def _scale(self, target: ScalableTarget, current: int, scale: Scale) -> None:
-        spec, problem = target.spec, None
+        problem = None
         try:
-            self._endpoints.set_weights(
-                spec.endpoint, {}, {spec.variant: scale.instances}, principal=PRINCIPAL
-            )
+            self._wish(target.spec.scalable, scale.instances)
         except ModelportError as error:  # it began to change just now, or went
             problem = error.message
         activity = ScalingActivity(self._clock.now(), current, scale.instances, scale.cause, problem)
@@ -112,14 +130,48 @@ class Autoscaler:
             known: ScalableTarget | None = tx.find(Kind.SCALABLE_TARGET, target.name)
             if known is not None:
                 tx.put(replace(known, status=_with(known.status, activity)))
-                told = f"{current} to {scale.instances} instances, {scale.cause}"
+                what = "copies" if target.spec.inference_component else "instances"
+                told = f"{current} to {scale.instances} {what}, {scale.cause}"
                 tx.event("status", Kind.SCALABLE_TARGET, target.name, problem or told)
+
+    def _wish(self, scalable: Scalable, number: int) -> None:
+        if isinstance(scalable, ComponentCopies):
+            change = ComponentChange(copy_count=number)
+            self._components.update(scalable.component, change, principal=PRINCIPAL)
+        else:
+            counts = {scalable.variant: number}
+            self._endpoints.set_weights(scalable.endpoint, {}, counts, principal=PRINCIPAL)
 
     def _forget(self, names: list[str]) -> None:
         with self._records.transaction() as tx:
             for name in names:
                 if tx.remove(Kind.SCALABLE_TARGET, name):
-                    tx.event("delete", Kind.SCALABLE_TARGET, name, "its endpoint is gone")
+                    tx.event("delete", Kind.SCALABLE_TARGET, name, "what it scaled is gone")
+
+
+def _is_gone(tx: Transaction, target: ScalableTarget) -> bool:
+    component = target.spec.inference_component
+    if component is not None:
+        return tx.find(Kind.INFERENCE_COMPONENT, component) is None
+    return tx.find(Kind.ENDPOINT, target.spec.endpoint) is None
+
+
+def _current(tx: Transaction, target: ScalableTarget) -> int | None:
+    """Return how many instances or copies serve; None while that changes, or where nothing serves."""
+    scalable = target.spec.scalable
+    if isinstance(scalable, ComponentCopies):
+        component: InferenceComponent | None = tx.find(Kind.INFERENCE_COMPONENT, scalable.component)
+        if component is None or not component.settled:
+            return None
+        status = component.status
+        serves = status.inference_component_status is ComponentStatus.IN_SERVICE
+        return status.current_copy_count if serves else None
+    endpoint: Endpoint | None = tx.find(Kind.ENDPOINT, scalable.endpoint)
+    if endpoint is None or not endpoint.settled:
+        return None
+    counts = {one.variant_name: one.current_instance_count for one in endpoint.status.production_variants}
+    in_service = endpoint.status.endpoint_status is EndpointStatus.IN_SERVICE
+    return counts.get(scalable.variant) if in_service else None
 
 
 def _with(state: ScalingState, activity: ScalingActivity) -> ScalingState:

@@ -30,6 +30,7 @@ from modelport.control.services.alarms import Alarms
 from modelport.control.services.endpoints import Endpoints
 from modelport.control.services.events import Events
 from modelport.control.services.experiments import Experiments
+from modelport.control.services.inference_components import InferenceComponents
 from modelport.control.services.invocations import Invocations
 from modelport.control.services.jobs import Jobs
 from modelport.control.services.labels import Labels
@@ -64,6 +65,7 @@ class Services:
 
     registry: Registry
     endpoints: Endpoints
+    inference_components: InferenceComponents
     jobs: Jobs
     labels: Labels
     objects: ObjectStore
@@ -174,7 +176,10 @@ class ControlPlane:
             wake=wake.set,
         )
         wishes = Endpoints(self.records, wake.set)
-        scaling = Autoscaler(self.records, wishes, clock, wait_scale=settings.deployment_wait_scale)
+        components = InferenceComponents(self.records, wake.set)
+        scaling = Autoscaler(
+            self.records, wishes, components, clock, wait_scale=settings.deployment_wait_scale
+        )
         logs = Logs(self.records, layout, clock)
         noting = LogWatch(self.records, logs, layout)
         self.loop = Loop(
@@ -194,6 +199,7 @@ class ControlPlane:
         self.services = Services(
             registry=Registry(self.records, artifacts),
             endpoints=wishes,
+            inference_components=components,
             jobs=Jobs(self.records, folder=layout.jobs, captures=layout.captures, wake=wake.set),
             labels=Labels(self.records, folder=layout.labels, captures=layout.captures, clock=clock),
             objects=store,

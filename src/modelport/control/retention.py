@@ -8,7 +8,7 @@ registered.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from modelport.control.services.wishes import MADE_BY
 from modelport.domain.clock import Clock
 from modelport.domain.endpoint import Endpoint
 from modelport.domain.errors import ModelportError
+from modelport.domain.registry import Step
 from modelport.domain.resource import Kind, Resource
 from modelport.durable import crash_point
 from modelport.settings import HomeLayout
@@ -108,8 +109,8 @@ class Retention:
         needed = ObjectIndex(tx).digests()
         for package in tx.all(Kind.MODEL_PACKAGE):
             needed |= {package.modelport.digest, *package.modelport.files.values()}
-        # Models and the table that serves are asked too: a job or a worker may still start from them.
-        bundles = {step.digest for model in tx.all(Kind.MODEL) for step in model.modelport.steps}
+        # Models, components and the table that serves are asked too: jobs and workers may start from them.
+        bundles = {step.digest for step in _steps(tx)}
         bundles |= self._files.active().digests()
         for digest in bundles - needed:
             needed |= {digest, *self._files_of(digest)}
@@ -125,11 +126,10 @@ class Retention:
         return swept
 
     def _sweep_unpacked(self, tx: Transaction, before: datetime) -> None:
-        """Remove files of archives that no Model and no replica needs, and what a crash left half-made."""
+        """Remove files of archives that nothing needs, and what a crash left half-made."""
         needed = {"", EMPTY}
-        for model in tx.all(Kind.MODEL):
-            for code in (step.code for step in model.modelport.steps):
-                needed |= set() if code is None else {code.archive, code.source}
+        for code in (step.code for step in _steps(tx)):
+            needed |= set() if code is None else {code.archive, code.source}
         for spec in read_replicas(self._layout.replicas_file):
             needed |= {spec.archive, spec.source}
         for folder in self._layout.unpacked.glob("*"):
@@ -175,6 +175,15 @@ class Retention:
                 for empty in hour.parents[:3]:  # its day, month and year, where nothing is left in them
                     with suppress(OSError):
                         empty.rmdir()
+
+
+def _steps(tx: Transaction) -> Iterator[Step]:
+    """Yield what every Model's containers and every inference component's own container serve."""
+    for model in tx.all(Kind.MODEL):
+        yield from model.modelport.steps
+    for component in tx.all(Kind.INFERENCE_COMPONENT):
+        if component.modelport.step is not None:
+            yield component.modelport.step
 
 
 def _is_ours(config: Resource[Any, Any, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 Source: "Amazon SageMaker metrics in Amazon CloudWatch": Invocations, Invocation4XXErrors and
 Invocation5XXErrors are observed once for each request (an average is a rate), ModelLatency in microseconds.
+Those of an inference component have its name as their only dimension; they count for its variant, too.
 
 What was read last is kept beside the samples, in the same transaction: no request is counted twice or never,
 whoever dies in between.
@@ -9,12 +10,14 @@ whoever dies in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from pathlib import Path
 
 from modelport.domain.clock import Clock
 from modelport.domain.metrics import Reading, SeriesKey, minute_of
+from modelport.domain.resource import Kind
 from modelport.stores.records.metrics import MetricIndex
 from modelport.stores.records.records import Records
 from modelport.telemetry import metrics
@@ -24,6 +27,7 @@ NAMESPACE = "AWS/SageMaker"
 PERIOD_S = 5.0
 KEPT = timedelta(days=15)
 MICROSECONDS = 1_000_000
+_Dimensions = tuple[tuple[str, str], ...]
 
 
 class Sampler:
@@ -47,7 +51,12 @@ class Sampler:
 
     def look(self) -> None:
         """Add what the counters have grown by to the present minute."""
-        readings = read_endpoints(self._read_totals(self._folder))
+        with self._records.reading() as tx:
+            components = {
+                (one.spec.endpoint_name, one.spec.variant_name, one.name)
+                for one in tx.all(Kind.INFERENCE_COMPONENT)
+            }
+        readings = read_endpoints(self._read_totals(self._folder), components)
         news = {key: reading for key, reading in readings.items() if self._last.get(key) != reading}
         if news:  # a quiet platform writes nothing
             minute = minute_of(self._clock.now().timestamp())
@@ -58,20 +67,26 @@ class Sampler:
             self._last = readings
 
 
-def read_endpoints(totals: Totals) -> dict[SeriesKey, Reading]:
-    """Return SageMaker's metrics of all variants of all endpoints."""
-    requests: dict[tuple[str, str], dict[str, float]] = {}
-    latency: dict[tuple[str, str], tuple[float, float]] = {}
+def read_endpoints(totals: Totals, components: AbstractSet[tuple[str, str, str]]) -> dict[SeriesKey, Reading]:
+    """Return SageMaker's metrics of all variants of all endpoints, and of all inference components.
+
+    Args:
+        totals: What all workers counted.
+        components: Endpoint, variant and name of each component: its name is counted as the version.
+    """
+    requests: dict[_Dimensions, dict[str, float]] = {}
+    latency: dict[_Dimensions, tuple[float, float]] = {}
     for (name, labels), values in totals.items():
         if name == metrics.REQUESTS:
-            endpoint, variant, _, _, code = labels
-            by_class = requests.setdefault((endpoint, variant), {})
-            by_class[code[:1]] = by_class.get(code[:1], 0.0) + values[0]
+            *place, _, code = labels
+            for of in _dimensions(place, components):
+                by_class = requests.setdefault(of, {})
+                by_class[code[:1]] = by_class.get(code[:1], 0.0) + values[0]
         elif name == metrics.INFERENCE_DURATION:
-            endpoint, variant, _ = labels
-            count, total = latency.get((endpoint, variant), (0.0, 0.0))
-            spent = values[-1] / metrics.NANOSECONDS * MICROSECONDS
-            latency[endpoint, variant] = (count + sum(values[:-1]), total + spent)
+            for of in _dimensions(labels, components):
+                count, total = latency.get(of, (0.0, 0.0))
+                spent = values[-1] / metrics.NANOSECONDS * MICROSECONDS
+                latency[of] = (count + sum(values[:-1]), total + spent)
     found: dict[SeriesKey, Reading] = {}
     for of, by_class in requests.items():
         asked = sum(by_class.values())
@@ -84,6 +99,13 @@ def read_endpoints(totals: Totals) -> dict[SeriesKey, Reading]:
     return found
 
 
-def _key(name: str, of: tuple[str, str]) -> SeriesKey:
-    endpoint, variant = of
-    return SeriesKey(NAMESPACE, name, (("EndpointName", endpoint), ("VariantName", variant)))
+def _dimensions(place: Sequence[str], components: AbstractSet[tuple[str, str, str]]) -> Iterator[_Dimensions]:
+    """Yield the dimensions under which what happened at a place is counted."""
+    endpoint, variant, version = place
+    yield (("EndpointName", endpoint), ("VariantName", variant))
+    if (endpoint, variant, version) in components:
+        yield (("InferenceComponentName", version),)
+
+
+def _key(name: str, of: _Dimensions) -> SeriesKey:
+    return SeriesKey(NAMESPACE, name, of)

@@ -123,6 +123,11 @@ class EndpointConfigSpec:
     tags: tuple[Tag, ...] = ()
     request: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def holds_components(self) -> bool:
+        """Whether its variants hold inference components: none of them has a Model."""
+        return not any(variant.model_name for variant in self.production_variants)
+
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:

@@ -5,12 +5,14 @@ Source: SageMaker, CreateInferenceComponent; "Inference components".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from modelport.domain.registry import ContainerDefinition, Step
 from modelport.domain.resource import Resource, Tag
+
+STARTUP = "StartupParameters"
 
 
 class ComponentStatus(StrEnum):
@@ -76,6 +78,46 @@ class ComponentNotes:
 
     step: Step | None = None
     deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentChange:
+    """What an update asks for; None, or an empty specification: that stays as it is.
+
+    Args:
+        model_name: The Model that it is to serve, in the place of the Model or container before.
+        container: The container that it is to serve, likewise.
+        startup_timeout_s: Seconds a copy may take to be ready.
+        copy_count: Copies.
+        specification: As an AWS client wrote it; its members replace those before.
+    """
+
+    model_name: str | None = None
+    container: ContainerDefinition | None = None
+    startup_timeout_s: int | None = None
+    copy_count: int | None = None
+    specification: dict[str, Any] = field(default_factory=dict)
+
+
+def change_spec(spec: ComponentSpec, change: ComponentChange) -> ComponentSpec:
+    """Return the wish for a component after an update."""
+    replaces = change.model_name is not None or change.container is not None
+    kept = {
+        member: value
+        for member, value in spec.request.get("Specification", {}).items()
+        if not (replaces and member in ("ModelName", "Container"))
+    }
+    specification = kept | change.specification
+    if STARTUP in kept and STARTUP in specification:
+        specification[STARTUP] = kept[STARTUP] | specification[STARTUP]
+    return replace(
+        spec,
+        model_name=change.model_name if replaces else spec.model_name,
+        container=change.container if replaces else spec.container,
+        startup_timeout_s=change.startup_timeout_s or spec.startup_timeout_s,
+        copy_count=spec.copy_count if change.copy_count is None else change.copy_count,
+        request={**spec.request, "Specification": specification},
+    )
 
 
 InferenceComponent = Resource[ComponentSpec, ComponentState, ComponentNotes]

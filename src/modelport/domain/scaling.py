@@ -1,4 +1,4 @@
-"""Numbers of instances that follow a metric: targets, policies, and what came of them.
+"""Numbers of instances and copies that follow a metric: targets, policies, and what came of them.
 
 Source: Application Auto Scaling, target tracking scaling policies; SageMaker, "Automatic scaling".
 """
@@ -24,8 +24,47 @@ class Suspended:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantInstances:
+    """The number of instances of a variant."""
+
+    endpoint: str
+    variant: str
+
+    @property
+    def target_name(self) -> str:
+        """The name of its target."""
+        return f"{self.endpoint}/{self.variant}"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentCopies:
+    """The number of copies of an inference component."""
+
+    component: str
+
+    @property
+    def target_name(self) -> str:
+        """The name of its target; no endpoint's name has a colon."""
+        return f"inference-component:{self.component}"
+
+
+Scalable = VariantInstances | ComponentCopies
+"""What can follow a metric."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScalableTargetSpec:
-    """The wish that a variant's number of instances follow policies, within bounds."""
+    """The wish that a number of instances or copies follow policies, within bounds.
+
+    Args:
+        endpoint: Whose.
+        variant: Which; where the target is an inference component: the one that holds it.
+        min_capacity: Fewest.
+        max_capacity: Most.
+        role_arn: Echoed only.
+        suspended_state: What is not to happen, for the time being.
+        inference_component: Whose copies they are; None: they are the variant's instances.
+    """
 
     endpoint: str
     variant: str
@@ -33,6 +72,14 @@ class ScalableTargetSpec:
     max_capacity: int
     role_arn: str | None = None
     suspended_state: Suspended = Suspended()
+    inference_component: str | None = None
+
+    @property
+    def scalable(self) -> Scalable:
+        """What follows."""
+        if self.inference_component is not None:
+            return ComponentCopies(self.inference_component)
+        return VariantInstances(self.endpoint, self.variant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +163,3 @@ class ScalingState:
 
 
 ScalableTarget = Resource[ScalableTargetSpec, ScalingState, Nothing]
-
-
-def target_name(endpoint: str, variant: str) -> str:
-    """Return the name of the target of a variant."""
-    return f"{endpoint}/{variant}"

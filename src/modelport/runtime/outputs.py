@@ -38,9 +38,7 @@ class Outputs:
         known = self._finite
         if known is None:
             numbers = self.probabilities if self.predictions is None else self.predictions
-            known = self._finite = (
-                numbers is None or np.count_nonzero(np.isfinite(numbers)) == numbers.size
-            )
+            known = self._finite = numbers is None or np.count_nonzero(np.isfinite(numbers)) == numbers.size
         return known
 
     def __len__(self) -> int:

@@ -73,7 +73,7 @@ class Endpoint(Described):
             variant: Its name; None: the one with the largest weight.
 
         Raises:
-            NotFound: There is no such variant.
+            NotFound: There is no such variant, or it holds inference components.
         """
         variants = self.config()["production_variants"]
         if variant is None:
@@ -84,6 +84,12 @@ class Endpoint(Described):
             if chosen is None:
                 known = ", ".join(item["variant_name"] for item in variants)
                 raise NotFound(f"{self.name} has no variant {variant!r}", hint=f"its variants: {known}")
+        if not chosen["model_name"]:
+            raise NotFound(
+                f"variant {chosen['variant_name']!r} of {self.name} has no version: it holds inference "
+                "components",
+                hint="aws sagemaker list-inference-components tells what they serve",
+            )
         model = self.client.control.ask("GET", f"/api/v1/models/{quote(chosen['model_name'])}")
         return self.client.version(model["modelport"]["model_version"])
 

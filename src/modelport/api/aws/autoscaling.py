@@ -1,4 +1,4 @@
-"""Application Auto Scaling of variants: targets, target tracking policies, activities.
+"""Application Auto Scaling of variants and inference components: targets, tracking policies, activities.
 
 Source: Application Auto Scaling API reference; SageMaker, "Automatic scaling of models".
 """
@@ -19,36 +19,43 @@ from modelport.api.aws.numbered import read_token, write_token
 from modelport.domain.errors import InvalidInput, NotFound, Refused
 from modelport.domain.scaling import (
     COOLDOWN_S,
+    ComponentCopies,
     MetricDimension,
+    Scalable,
     ScalableTarget,
     ScalingActivity,
     ScalingPolicy,
     Suspended,
     TrackedMetric,
+    VariantInstances,
 )
 from modelport.wire.documents import from_request, to_document
 
 NAMESPACE = "sagemaker"
-DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
+OF_VARIANTS = "sagemaker:variant:DesiredInstanceCount"
+OF_COMPONENTS = "sagemaker:inference-component:DesiredCopyCount"
+INVOCATIONS = {
+    OF_VARIANTS: "SageMakerVariantInvocationsPerInstance",
+    OF_COMPONENTS: "SageMakerInferenceComponentInvocationsPerCopy",
+}
+"""The predefined metric of each dimension."""
 POLICY_TYPE = "TargetTrackingScaling"
 PAGE = 50
 ROLE = (
     "arn:aws:iam::{account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
     "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
 )
-_RESOURCE = re.compile(r"endpoint/([^/]{1,63})/variant/([^/]{1,63})")
+_VARIANT = re.compile(r"endpoint/([^/]{1,63})/variant/([^/]{1,63})")
+_COMPONENT = re.compile(r"inference-component/([^/]{1,63})")
 
 
 def register(call: Call) -> dict[str, Any]:
-    """Let a variant's number of instances follow policies, or change its bounds."""
+    """Let a number of instances or copies follow policies, or change its bounds."""
     asked = call.parameters
-    endpoint, variant = _resource(asked)
     suspended = asked.get("SuspendedState")
     with _telling():
         target = call.platform.scaling.register(
-            endpoint,
-            variant,
+            _scalable(asked),
             least=asked.get("MinCapacity"),
             most=asked.get("MaxCapacity"),
             role_arn=asked.get("RoleARN"),
@@ -59,28 +66,28 @@ def register(call: Call) -> dict[str, Any]:
 
 
 def describe_targets(call: Call) -> dict[str, Any]:
-    """Describe targets: all, or those of some variants."""
+    """Describe targets: all, or those of some variants or components."""
     wanted = call.parameters.get("ResourceIds")
-    found = [one for one in _targets(call) if not wanted or _resource_id(one) in wanted]
+    found = [one for one in _targets(call) if not wanted or _resource_id(one.spec.scalable) in wanted]
     return _page(call, "ScalableTargets", found, lambda target: _describe_target(call, target))
 
 
 def deregister(call: Call) -> None:
-    """Forget a target and its policies; its instances stay as they are."""
+    """Forget a target and its policies; its instances or copies stay as they are."""
     with _telling():
-        call.platform.scaling.deregister(*_resource(call.parameters), principal=call.principal.name)
+        call.platform.scaling.deregister(_scalable(call.parameters), principal=call.principal.name)
 
 
 def put_policy(call: Call) -> dict[str, Any]:
     """Give a target a target tracking policy, or change it."""
     asked = call.parameters
-    endpoint, variant = _resource(asked)
+    scalable = _scalable(asked)
     config = asked.get("TargetTrackingScalingPolicyConfiguration")
     if asked.get("PolicyType", POLICY_TYPE) != POLICY_TYPE or config is None:
         raise AwsError("ValidationException", f"modelport offers policies of type {POLICY_TYPE} only.")
     policy = ScalingPolicy(
         asked["PolicyName"],
-        _metric(config, endpoint, variant),
+        _metric(config, scalable),
         config["TargetValue"],
         datetime.now(UTC),
         scale_out_cooldown=float(config.get("ScaleOutCooldown", COOLDOWN_S)),
@@ -89,30 +96,29 @@ def put_policy(call: Call) -> dict[str, Any]:
         configuration=config,
     )
     with _telling():
-        call.platform.scaling.put_policy(endpoint, variant, policy, principal=call.principal.name)
-    return {"PolicyARN": _policy_arn(call, f"endpoint/{endpoint}/variant/{variant}", policy), "Alarms": []}
+        call.platform.scaling.put_policy(scalable, policy, principal=call.principal.name)
+    return {"PolicyARN": _policy_arn(call, _resource_id(scalable), policy), "Alarms": []}
 
 
 def describe_policies(call: Call) -> dict[str, Any]:
-    """Describe policies: all, those of some names, of a variant."""
+    """Describe policies: all, those of some names, of a variant or component."""
     asked = call.parameters
     names, resource = asked.get("PolicyNames"), asked.get("ResourceId")
     found = [
         (target, policy)
         for target in _targets(call)
         for policy in target.status.policies
-        if resource in (None, _resource_id(target)) and (not names or policy.policy_name in names)
+        if resource in (None, _resource_id(target.spec.scalable))
+        and (not names or policy.policy_name in names)
     ]
     return _page(call, "ScalingPolicies", found, lambda pair: _describe_policy(call, *pair))
 
 
 def delete_policy(call: Call) -> None:
     """Take a policy away."""
-    endpoint, variant = _resource(call.parameters)
+    scalable, name = _scalable(call.parameters), call.parameters["PolicyName"]
     with _telling():
-        call.platform.scaling.delete_policy(
-            endpoint, variant, call.parameters["PolicyName"], principal=call.principal.name
-        )
+        call.platform.scaling.delete_policy(scalable, name, principal=call.principal.name)
 
 
 def describe_activities(call: Call) -> dict[str, Any]:
@@ -122,7 +128,7 @@ def describe_activities(call: Call) -> dict[str, Any]:
         (target, activity)
         for target in _targets(call)
         for activity in target.status.activities
-        if resource in (None, _resource_id(target))
+        if resource in (None, _resource_id(target.spec.scalable))
     ]
     found.sort(key=lambda pair: pair[1].at, reverse=True)
     return _page(call, "ScalingActivities", found, lambda pair: _describe_activity(*pair))
@@ -142,19 +148,23 @@ AUTOSCALING = Service(
 )
 
 
-def _resource(asked: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the endpoint and the variant that a request speaks of."""
-    match = _RESOURCE.fullmatch(asked["ResourceId"])
-    if asked["ServiceNamespace"] != NAMESPACE or asked["ScalableDimension"] != DIMENSION or match is None:
-        raise AwsError(
-            "ValidationException",
-            f"modelport scales {NAMESPACE}, {DIMENSION}, ResourceId endpoint/NAME/variant/NAME; found "
-            f"{asked['ServiceNamespace']}, {asked['ScalableDimension']}, {asked['ResourceId'][:200]}",
-        )
-    return match[1], match[2]
+def _scalable(asked: Mapping[str, Any]) -> Scalable:
+    """Return the variant or the inference component that a request speaks of."""
+    dimension, resource = asked["ScalableDimension"], asked["ResourceId"]
+    if asked["ServiceNamespace"] == NAMESPACE:
+        if dimension == OF_VARIANTS and (variant := _VARIANT.fullmatch(resource)):
+            return VariantInstances(variant[1], variant[2])
+        if dimension == OF_COMPONENTS and (component := _COMPONENT.fullmatch(resource)):
+            return ComponentCopies(component[1])
+    raise AwsError(
+        "ValidationException",
+        f"modelport scales {NAMESPACE}, {OF_VARIANTS}, ResourceId endpoint/NAME/variant/NAME, and "
+        f"{OF_COMPONENTS}, ResourceId inference-component/NAME; found {asked['ServiceNamespace']}, "
+        f"{dimension}, {resource[:200]}",
+    )
 
 
-def _metric(config: Mapping[str, Any], endpoint: str, variant: str) -> TrackedMetric:
+def _metric(config: Mapping[str, Any], scalable: Scalable) -> TrackedMetric:
     """Return the metric that a policy tracks."""
     predefined = config.get("PredefinedMetricSpecification")
     customized = config.get("CustomizedMetricSpecification")
@@ -163,17 +173,30 @@ def _metric(config: Mapping[str, Any], endpoint: str, variant: str) -> TrackedMe
             "ValidationException", "Give either a PredefinedMetricSpecification or a customized one."
         )
     if predefined is not None:
-        if predefined["PredefinedMetricType"] != INVOCATIONS:
+        dimension = _dimension(scalable)
+        known, found = INVOCATIONS[dimension], predefined["PredefinedMetricType"]
+        if found != known:
             raise AwsError(
-                "ValidationException", f"modelport knows the predefined metric {INVOCATIONS} only."
+                "ValidationException",
+                f"modelport knows the predefined metric {known} only of {dimension}; found {found}.",
             )
-        dimensions = (MetricDimension("EndpointName", endpoint), MetricDimension("VariantName", variant))
+        dimensions = _metric_dimensions(scalable)
         return TrackedMetric("AWS/SageMaker", "Invocations", "Sum", dimensions, per_instance=True)
     assert customized is not None  # noqa: S101 - one of both is there
     missing = [name for name in ("MetricName", "Namespace", "Statistic") if name not in customized]
     if missing:
         raise AwsError("ValidationException", f"CustomizedMetricSpecification has no {missing[0]}.")
     return from_request(TrackedMetric, dict(customized))
+
+
+def _metric_dimensions(scalable: Scalable) -> tuple[MetricDimension, ...]:
+    """Return the dimensions under which requests are counted."""
+    if isinstance(scalable, ComponentCopies):
+        return (MetricDimension("InferenceComponentName", scalable.component),)
+    return (
+        MetricDimension("EndpointName", scalable.endpoint),
+        MetricDimension("VariantName", scalable.variant),
+    )
 
 
 @contextmanager
@@ -195,8 +218,10 @@ def _words(error: NotFound | Refused | InvalidInput) -> str:
 
 def _targets(call: Call) -> list[ScalableTarget]:
     asked = call.parameters
-    known = asked["ServiceNamespace"] == NAMESPACE and asked.get("ScalableDimension") in (None, DIMENSION)
-    return call.platform.scaling.targets() if known else []
+    if asked["ServiceNamespace"] != NAMESPACE:
+        return []
+    wanted = asked.get("ScalableDimension")
+    return [one for one in call.platform.scaling.targets() if wanted in (None, _dimension(one.spec.scalable))]
 
 
 def _page(
@@ -213,8 +238,8 @@ def _page(
 def _place(target: ScalableTarget) -> dict[str, Any]:
     return {
         "ServiceNamespace": NAMESPACE,
-        "ResourceId": _resource_id(target),
-        "ScalableDimension": DIMENSION,
+        "ResourceId": _resource_id(target.spec.scalable),
+        "ScalableDimension": _dimension(target.spec.scalable),
     }
 
 
@@ -236,7 +261,7 @@ def _describe_target(call: Call, target: ScalableTarget) -> dict[str, Any]:
 
 def _describe_policy(call: Call, target: ScalableTarget, policy: ScalingPolicy) -> dict[str, Any]:
     return _place(target) | {
-        "PolicyARN": _policy_arn(call, _resource_id(target), policy),
+        "PolicyARN": _policy_arn(call, _resource_id(target.spec.scalable), policy),
         "PolicyName": policy.policy_name,
         "PolicyType": POLICY_TYPE,
         "TargetTrackingScalingPolicyConfiguration": policy.configuration or to_document(policy),
@@ -247,19 +272,26 @@ def _describe_policy(call: Call, target: ScalableTarget, policy: ScalingPolicy) 
 
 def _describe_activity(target: ScalableTarget, activity: ScalingActivity) -> dict[str, Any]:
     named = f"{target.name} {activity.at.isoformat()}"
+    what = "copy" if target.spec.inference_component else "instance"
     return _place(target) | {
         "ActivityId": str(uuid.uuid5(uuid.NAMESPACE_URL, named)),
-        "Description": f"Setting desired instance count to {activity.after}.",
+        "Description": f"Setting desired {what} count to {activity.after}.",
         "Cause": activity.cause,
         "StartTime": activity.at,
         "EndTime": activity.at,
         "StatusCode": "Successful" if activity.problem is None else "Failed",
-        "StatusMessage": activity.problem or f"Successfully set desired instance count to {activity.after}.",
+        "StatusMessage": activity.problem or f"Successfully set desired {what} count to {activity.after}.",
     }
 
 
-def _resource_id(target: ScalableTarget) -> str:
-    return f"endpoint/{target.spec.endpoint}/variant/{target.spec.variant}"
+def _dimension(scalable: Scalable) -> str:
+    return OF_COMPONENTS if isinstance(scalable, ComponentCopies) else OF_VARIANTS
+
+
+def _resource_id(scalable: Scalable) -> str:
+    if isinstance(scalable, ComponentCopies):
+        return f"inference-component/{scalable.component}"
+    return f"endpoint/{scalable.endpoint}/variant/{scalable.variant}"
 
 
 def _target_arn(call: Call, target: ScalableTarget) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from modelport.control.services.models import find_or_create_model, make_model
 from modelport.control.services.page import Page, bounded
 from modelport.control.services.references import (
+    check_no_component_uses,
     check_no_job_uses,
     config_names,
     endpoints_using,
@@ -19,9 +20,12 @@ from modelport.control.services.wishes import (
     MADE_BY,
     change_endpoint,
     check_approval,
+    check_components_stay,
     check_deployment,
     check_kept,
+    check_no_components,
     check_not_deleting,
+    check_takes_versions,
     choose_config_name,
     create_config,
     create_endpoint,
@@ -107,7 +111,7 @@ class Endpoints:
 
         Raises:
             NotFound: There is none of that name.
-            Conflict: An endpoint, or a job that has not ended, uses it.
+            Conflict: An endpoint, an inference component, or a job that has not ended, uses it.
         """
         with self._records.transaction(principal=principal) as tx:
             tx.get(Kind.MODEL, name)
@@ -120,6 +124,8 @@ class Endpoints:
                     f"model {name!r} is used by endpoint {users[0]!r}",
                     hint=f"deploy another version to it, or: modelport undeploy {users[0]}",
                 )
+            if not in_use:
+                check_no_component_uses(tx, [name])
             check_no_job_uses(tx, [name])
             tx.remove(Kind.MODEL, name)
             tx.event("delete", Kind.MODEL, name)
@@ -140,7 +146,8 @@ class Endpoints:
         check_config(spec)
         with self._records.transaction(principal=principal) as tx:
             for variant in spec.production_variants + spec.shadow_production_variants:
-                tx.get(Kind.MODEL, variant.model_name)
+                if variant.model_name:
+                    tx.get(Kind.MODEL, variant.model_name)
             return create_config(tx, spec)
 
     def config(self, name: str) -> EndpointConfig:
@@ -229,11 +236,12 @@ class Endpoints:
             NotFound: There is no such endpoint or config, or no such alarm.
             InvalidInput: The deployment config contradicts itself.
             Refused: A version it would newly serve is not approved.
-            Conflict: The endpoint is changing.
+            Conflict: The endpoint is changing, or its inference components would have no place.
         """
         with self._records.transaction(principal=principal) as tx:
             endpoint = get_changeable(tx, name)
             config: EndpointConfig = tx.get(Kind.ENDPOINT_CONFIG, config_name)
+            check_components_stay(tx, endpoint, config.spec)
             if not deployment_config and retain_deployment:
                 deployment_config = endpoint.modelport.last_deployment_config
             check_deployment(tx, deployment_config, config.spec)
@@ -294,10 +302,12 @@ class Endpoints:
 
         Raises:
             NotFound: There is no such endpoint.
+            Conflict: It has inference components.
         """
         with self._records.transaction(principal=principal) as tx:
             endpoint: Endpoint = tx.get(Kind.ENDPOINT, name)
             if not endpoint.modelport.deleting:
+                check_no_components(tx, endpoint)
                 endpoint = replace(
                     endpoint,
                     status=replace(endpoint.status, endpoint_status=EndpointStatus.DELETING),
@@ -364,7 +374,7 @@ class Endpoints:
             InvalidInput: A name or percentage is not allowed, or nothing would take the rest of the traffic.
             NotFound: There is no such version.
             Refused: It is not approved.
-            Conflict: The endpoint is changing.
+            Conflict: The endpoint is changing, or serves inference components.
         """
         check_name(endpoint, what="endpoint")
         with self._records.transaction(principal=principal) as tx:
@@ -375,6 +385,7 @@ class Endpoints:
             if current is not None:
                 current = get_changeable(tx, endpoint)
                 base = find_serving(tx, current)
+                check_takes_versions(tx, current)
                 weights = {} if base is None else weights_of(base, current.modelport.weights)
             model = find_or_create_model(tx, package)
             number = package.status.model_package_version
@@ -405,7 +416,7 @@ class Endpoints:
         Raises:
             NotFound: There is no such endpoint or variant.
             Refused: Its version is not approved any more.
-            Conflict: The endpoint is changing, or serves nothing.
+            Conflict: The endpoint is changing, serves nothing, or the others hold inference components.
         """
         with self._records.transaction(principal=principal) as tx:
             current = get_changeable(tx, endpoint)
@@ -413,6 +424,7 @@ class Endpoints:
             spec = promote_variant(base, name=choose_config_name(tx, endpoint, current), variant=variant)
             if len(base.production_variants) == 1 and base.production_variants[0].variant_name == variant:
                 return current  # it has all traffic already
+            check_components_stay(tx, current, spec)
             check_approval(tx, replace(spec, shadow_production_variants=()), serving=None)
             create_config(tx, replace(spec, tags=(MADE_BY,)))
             wished = change_endpoint(tx, current, spec.endpoint_config_name, {}, f"promote {variant}")
@@ -425,7 +437,8 @@ class Endpoints:
         Raises:
             NotFound: There is no such endpoint, or a part of the old config is gone.
             Refused: A version it would newly serve is not approved any more.
-            Conflict: Nothing was served before, or the endpoint is being deleted.
+            Conflict: Nothing was served before, the endpoint is being deleted, or its inference components
+                would have no place.
         """
         with self._records.transaction(principal=principal) as tx:
             current: Endpoint = tx.get(Kind.ENDPOINT, endpoint)
@@ -439,6 +452,7 @@ class Endpoints:
                     hint=f"deploy another version to it, or: modelport undeploy {endpoint}",
                 )
             config: EndpointConfig = tx.get(Kind.ENDPOINT_CONFIG, goal)
+            check_components_stay(tx, current, config.spec)
             weights = (
                 {item.variant_name: item.current_weight for item in current.status.production_variants}
                 if under_way

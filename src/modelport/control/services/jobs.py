@@ -240,6 +240,11 @@ def check_captured(tx: Transaction, endpoint: Endpoint, captures: Path) -> None:
         return
     version = "NAME:VERSION"
     if config is not None:
+        if config.spec.holds_components:
+            raise Conflict(
+                f"endpoint {endpoint.name!r} captures nothing",
+                hint="turn it on: update it to a config with a DataCaptureConfig",
+            )
         model: Model | None = tx.find(Kind.MODEL, config.spec.production_variants[0].model_name)
         version = version if model is None else model.modelport.model_version
     raise Conflict(

@@ -40,11 +40,11 @@ def make_model(tx: Transaction, spec: ModelSpec) -> Model:
                     f"container {number} of model {spec.model_name!r} names a model package, "
                     "expected the URL of an archive: it is one of several"
                 )
-            _check_serves(spec, one)
+            check_serves(one, f"model {spec.model_name!r}")
     if container.model_package_name is not None:
         package = resolve(tx, parse_version(container.model_package_name))
         return model_of_package(tx, spec, package)
-    _check_serves(spec, container)
+    check_serves(container, f"model {spec.model_name!r}")
     told = container.model_data_url or str(container.image)
     return _put_model(tx, spec, ModelNotes(digest="", model_version=spec.model_name), told)
 
@@ -63,10 +63,19 @@ def _check_multi_model(spec: ModelSpec) -> None:
         )
 
 
-def _check_serves(spec: ModelSpec, container: ContainerDefinition) -> None:
+def check_serves(container: ContainerDefinition, owner: str) -> None:
+    """Refuse a container that brings nothing.
+
+    Args:
+        container: That.
+        owner: Whose it is, for the message.
+
+    Raises:
+        InvalidInput: It names neither an archive nor an image.
+    """
     if container.model_data_url is None and container.image is None:
         raise InvalidInput(
-            f"the container of model {spec.model_name!r} names nothing to serve",
+            f"the container of {owner} names nothing to serve",
             hint="give it a model package, the URL of an archive with the model, or an image that serves",
         )
 

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from modelport.domain.endpoint import Endpoint, EndpointConfig
 from modelport.domain.errors import Conflict, NotFound
+from modelport.domain.inference_component import InferenceComponent
 from modelport.domain.job import TransformJob
 from modelport.domain.names import VersionReference
 from modelport.domain.registry import ModelPackage, ModelPackageGroup
 from modelport.domain.resource import Kind
 from modelport.stores.records.transaction import Transaction
+
+DELETE_COMPONENT = "aws sagemaker delete-inference-component --inference-component-name"
 
 
 def resolve(tx: Transaction, reference: VersionReference) -> ModelPackage:
@@ -53,6 +56,25 @@ def endpoints_using(tx: Transaction, models: Sequence[str]) -> list[str]:
                 users.append(endpoint.name)
                 break
     return users
+
+
+def check_no_component_uses(tx: Transaction, models: Sequence[str]) -> None:
+    """Refuse to take away Models that an inference component serves.
+
+    Raises:
+        Conflict: A component serves one of them.
+    """
+    for component in tx.all(Kind.INFERENCE_COMPONENT):
+        if component.spec.model_name in models:
+            raise Conflict(
+                f"model {component.spec.model_name!r} is used by inference component {component.name!r}",
+                hint=f"delete that first: {DELETE_COMPONENT} {component.name}",
+            )
+
+
+def components_on(tx: Transaction, endpoint: str) -> list[InferenceComponent]:
+    """Return the inference components of an endpoint, by name, also those that are going."""
+    return [one for one in tx.all(Kind.INFERENCE_COMPONENT) if one.spec.endpoint_name == endpoint]
 
 
 def check_no_job_uses(tx: Transaction, models: Sequence[str]) -> None:

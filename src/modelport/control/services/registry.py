@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from modelport.control.services.page import Page, bounded
 from modelport.control.services.references import (
+    check_no_component_uses,
     check_no_job_uses,
     endpoints_using,
     resolve,
@@ -304,7 +305,8 @@ class Registry:
 
         Raises:
             NotFound: There is no such version.
-            Conflict: An endpoint or a job that has not ended uses it, or an alias points at it.
+            Conflict: An endpoint, an inference component or a job that has not ended uses it, or an alias
+                points at it.
         """
         with self._records.transaction(principal=principal) as tx:
             package = resolve(tx, reference)
@@ -325,6 +327,7 @@ class Registry:
                     f"{package.name} is used by endpoint {users[0]!r}",
                     hint=f"deploy another version to it, or: modelport undeploy {users[0]}",
                 )
+            check_no_component_uses(tx, models)
             check_no_job_uses(tx, models)
             if dry_run:
                 return

@@ -7,15 +7,18 @@ from dataclasses import replace
 from modelport.control.services.resources import forget, make
 from modelport.domain.endpoint import Endpoint
 from modelport.domain.errors import InvalidInput, NotFound, Refused
+from modelport.domain.inference_component import InferenceComponent
 from modelport.domain.metrics import SAMPLE_STATISTICS
 from modelport.domain.resource import Kind
 from modelport.domain.scaling import (
+    ComponentCopies,
+    Scalable,
     ScalableTarget,
     ScalableTargetSpec,
     ScalingPolicy,
     ScalingState,
     Suspended,
-    target_name,
+    VariantInstances,
 )
 from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
@@ -36,8 +39,7 @@ class Scaling:
 
     def register(
         self,
-        endpoint: str,
-        variant: str,
+        scalable: Scalable,
         *,
         least: int | None = None,
         most: int | None = None,
@@ -45,28 +47,27 @@ class Scaling:
         suspended: Suspended | None = None,
         principal: str,
     ) -> ScalableTarget:
-        """Let a variant's number of instances follow policies, or change its bounds.
+        """Let a number of instances or copies follow policies, or change its bounds.
 
         Args:
-            endpoint: Whose.
-            variant: Which.
-            least: Fewest instances, at least 0; None: as before.
-            most: Most instances; None: as before.
+            scalable: Whose.
+            least: Fewest, at least 0; None: as before.
+            most: Most; None: as before.
             role_arn: Echoed only.
             suspended: What is not to happen; None: as before.
             principal: Who asks.
 
         Raises:
-            NotFound: There is no such endpoint or variant.
+            NotFound: There is no such endpoint, variant or inference component.
             InvalidInput: Bounds are missing, or contradict each other.
         """
-        name = target_name(endpoint, variant)
+        name = scalable.target_name
         with self._records.transaction(principal=principal) as tx:
-            _check_variant(tx, endpoint, variant)
+            fresh = _unbounded(tx, scalable)
             known: ScalableTarget | None = tx.find(Kind.SCALABLE_TARGET, name)
             if known is None and (least is None or most is None):
                 raise InvalidInput("a new target needs both MinCapacity and MaxCapacity")
-            spec = known.spec if known is not None else ScalableTargetSpec(endpoint, variant, 0, 0)
+            spec = fresh if known is None else known.spec
             spec = replace(
                 spec,
                 min_capacity=spec.min_capacity if least is None else least,
@@ -79,7 +80,8 @@ class Scaling:
                     f"MinCapacity is {spec.min_capacity} and MaxCapacity {spec.max_capacity}, "
                     "expected 0 <= MinCapacity <= MaxCapacity"
                 )
-            told = f"{spec.min_capacity} to {spec.max_capacity} instances"
+            what = "copies" if spec.inference_component else "instances"
+            told = f"{spec.min_capacity} to {spec.max_capacity} {what}"
             if known is not None:
                 tx.event("update", Kind.SCALABLE_TARGET, name, told)
                 return tx.put(replace(known, spec=spec, generation=known.generation + 1, modified_at=tx.now))
@@ -90,20 +92,18 @@ class Scaling:
         with self._records.reading() as tx:
             return tx.all(Kind.SCALABLE_TARGET)
 
-    def deregister(self, endpoint: str, variant: str, *, principal: str) -> None:
-        """Forget a target and its policies; its instances stay as they are.
+    def deregister(self, scalable: Scalable, *, principal: str) -> None:
+        """Forget a target and its policies; its instances or copies stay as they are.
 
         Raises:
             NotFound: There is none.
         """
-        name = target_name(endpoint, variant)
+        name = scalable.target_name
         with self._records.transaction(principal=principal) as tx:
             tx.get(Kind.SCALABLE_TARGET, name)
             forget(tx, Kind.SCALABLE_TARGET, name)
 
-    def put_policy(
-        self, endpoint: str, variant: str, policy: ScalingPolicy, *, principal: str
-    ) -> ScalingPolicy:
+    def put_policy(self, scalable: Scalable, policy: ScalingPolicy, *, principal: str) -> ScalingPolicy:
         """Give a target a policy, in the place of the one of its name.
 
         Raises:
@@ -118,7 +118,7 @@ class Scaling:
         if policy.target_value <= 0:
             raise InvalidInput(f"TargetValue is {policy.target_value:g}, expected more than 0")
         with self._records.transaction(principal=principal) as tx:
-            target: ScalableTarget = tx.get(Kind.SCALABLE_TARGET, target_name(endpoint, variant))
+            target: ScalableTarget = tx.get(Kind.SCALABLE_TARGET, scalable.target_name)
             known = {one.policy_name: one for one in target.status.policies}
             if policy.policy_name in known:
                 policy = replace(policy, created_at=known[policy.policy_name].created_at)
@@ -130,14 +130,14 @@ class Scaling:
             tx.event("update", Kind.SCALABLE_TARGET, target.name, told)
         return policy
 
-    def delete_policy(self, endpoint: str, variant: str, name: str, *, principal: str) -> None:
+    def delete_policy(self, scalable: Scalable, name: str, *, principal: str) -> None:
         """Take a policy away.
 
         Raises:
             NotFound: There is no such target or policy.
         """
         with self._records.transaction(principal=principal) as tx:
-            target: ScalableTarget = tx.get(Kind.SCALABLE_TARGET, target_name(endpoint, variant))
+            target: ScalableTarget = tx.get(Kind.SCALABLE_TARGET, scalable.target_name)
             policies = tuple(one for one in target.status.policies if one.policy_name != name)
             if len(policies) == len(target.status.policies):
                 raise NotFound(f"target {target.name!r} has no policy {name[:80]!r}")
@@ -145,10 +145,23 @@ class Scaling:
             tx.event("update", Kind.SCALABLE_TARGET, target.name, f"policy {name} deleted")
 
 
-def _check_variant(tx: Transaction, endpoint: str, variant: str) -> None:
-    found: Endpoint = tx.get(Kind.ENDPOINT, endpoint)
+def _unbounded(tx: Transaction, scalable: Scalable) -> ScalableTargetSpec:
+    """Return a target of what is there, without bounds."""
+    if isinstance(scalable, ComponentCopies):
+        component: InferenceComponent = tx.get(Kind.INFERENCE_COMPONENT, scalable.component)
+        place = component.spec
+        return ScalableTargetSpec(
+            place.endpoint_name, place.variant_name, 0, 0, inference_component=component.name
+        )
+    _check_variant(tx, scalable)
+    return ScalableTargetSpec(scalable.endpoint, scalable.variant, 0, 0)
+
+
+def _check_variant(tx: Transaction, wanted: VariantInstances) -> None:
+    found: Endpoint = tx.get(Kind.ENDPOINT, wanted.endpoint)
     variants = [item.variant_name for item in found.status.production_variants]
-    if variant not in variants:
+    if wanted.variant not in variants:
         raise NotFound(
-            f"endpoint {endpoint!r} has no variant {variant[:80]!r}", hint=f"it has: {', '.join(variants)}"
+            f"endpoint {wanted.endpoint!r} has no variant {wanted.variant[:80]!r}",
+            hint=f"it has: {', '.join(variants)}",
         )

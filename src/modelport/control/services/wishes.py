@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from modelport.control.services.models import check_approved
+from modelport.control.services.references import DELETE_COMPONENT, components_on
 from modelport.control.services.resources import make
 from modelport.domain.deployment import read_shift
 from modelport.domain.endpoint import (
@@ -29,6 +30,9 @@ from modelport.stores.records.transaction import Transaction
 
 MADE_BY = Tag("modelport:made-by", "deploy")
 """Marks a config that a deploy, promote or rollback made; once nothing points at it, retention removes it."""
+
+COMPONENTS_TOLD = 5
+"""Names of components that one message has."""
 
 
 def get_changeable(tx: Transaction, name: str) -> Endpoint:
@@ -210,7 +214,8 @@ def check_kept(tx: Transaction, endpoint: Endpoint) -> None:
         return
     config: EndpointConfig | None = tx.find(Kind.ENDPOINT_CONFIG, serving)
     variants = config.spec.production_variants + config.spec.shadow_production_variants if config else ()
-    gone = [item.model_name for item in variants if tx.find(Kind.MODEL, item.model_name) is None]
+    named = [item.model_name for item in variants if item.model_name]
+    gone = [name for name in named if tx.find(Kind.MODEL, name) is None]
     if config is None or gone:
         lost = f"model {gone[0]!r}" if gone else f"config {serving!r}"
         raise Conflict(
@@ -235,13 +240,78 @@ def check_approval(tx: Transaction, config: EndpointConfigSpec, serving: Endpoin
     if serving is not None:
         known = {item.model_name for item in serving.production_variants + serving.shadow_production_variants}
     for variant in config.production_variants + config.shadow_production_variants:
-        model: Model = tx.get(Kind.MODEL, variant.model_name)
-        if variant.model_name in known or model.spec.primary_container.model_package_name is None:
+        if not variant.model_name:  # it holds inference components, which are asked about one by one
             continue
-        package: ModelPackage | None = tx.find(Kind.MODEL_PACKAGE, model.modelport.model_version)
-        if package is None:
-            raise NotFound(
-                f"model {model.name!r} points at {model.modelport.model_version}, which was deleted",
-                hint="register it again, and make a new config",
+        model: Model = tx.get(Kind.MODEL, variant.model_name)
+        if variant.model_name not in known:
+            check_model_approved(tx, model)
+
+
+def check_model_approved(tx: Transaction, model: Model) -> None:
+    """Refuse a Model of a version that is not approved; one of an archive needs no approval.
+
+    Raises:
+        NotFound: The version it points at is gone.
+        Refused: It is not approved.
+    """
+    if model.spec.primary_container.model_package_name is None:
+        return
+    package: ModelPackage | None = tx.find(Kind.MODEL_PACKAGE, model.modelport.model_version)
+    if package is None:
+        raise NotFound(
+            f"model {model.name!r} points at {model.modelport.model_version}, which was deleted",
+            hint="register it again, and make a new model of it",
+        )
+    check_approved(package)
+
+
+def check_components_stay(tx: Transaction, endpoint: Endpoint, config: EndpointConfigSpec) -> None:
+    """Refuse a config without the variants that hold an endpoint's inference components.
+
+    Raises:
+        Conflict: A component would have no place any more.
+    """
+    places = {item.variant_name for item in config.production_variants if not item.model_name}
+    for component in components_on(tx, endpoint.name):
+        variant = component.spec.variant_name
+        if variant not in places:
+            raise Conflict(
+                f"variant {variant!r} of endpoint {endpoint.name!r} holds inference component "
+                f"{component.name!r}, and config {config.endpoint_config_name!r} has no variant of that "
+                "name without a model",
+                hint=f"delete the component first: {DELETE_COMPONENT} {component.name}",
             )
-        check_approved(package)
+
+
+def check_no_components(tx: Transaction, endpoint: Endpoint) -> None:
+    """Refuse to take an endpoint away from under its inference components.
+
+    Raises:
+        Conflict: It has some.
+    """
+    found = components_on(tx, endpoint.name)
+    if not found:
+        return
+    names = ", ".join(component.name for component in found[:COMPONENTS_TOLD])
+    staying = [component for component in found if not component.modelport.deleting]
+    raise Conflict(
+        f"endpoint {endpoint.name!r} has {len(found)} inference components: {names}",
+        hint=f"delete them first: {DELETE_COMPONENT} {staying[0].name}"
+        if staying
+        else "they are being deleted: wait until they are gone",
+    )
+
+
+def check_takes_versions(tx: Transaction, endpoint: Endpoint) -> None:
+    """Refuse to deploy a version to an endpoint whose variants hold inference components.
+
+    Raises:
+        Conflict: They do.
+    """
+    config: EndpointConfig | None = tx.find(Kind.ENDPOINT_CONFIG, endpoint.spec.endpoint_config_name)
+    if (config is not None and config.spec.holds_components) or components_on(tx, endpoint.name):
+        raise Conflict(
+            f"endpoint {endpoint.name!r} serves inference components, not versions in variants of their own",
+            hint="create a component of a model of the version (aws sagemaker create-inference-component), "
+            "or deploy under another endpoint name",
+        )

@@ -176,8 +176,8 @@ def check_config(config: EndpointConfigSpec) -> None:
     """Refuse a config that could not serve.
 
     Raises:
-        InvalidInput: It has no variant, two of one name, a weight below 0, no weight above 0, or a capture
-            percentage or mode that is not one.
+        InvalidInput: It has no variant, two of one name, a weight below 0, no weight above 0, a capture
+            percentage or mode that is not one, or variants without a Model among or beside what needs one.
     """
     variants = config.production_variants + config.shadow_production_variants
     if not config.production_variants:
@@ -196,8 +196,35 @@ def check_config(config: EndpointConfigSpec) -> None:
             raise InvalidInput(f"weight of variant {variant.variant_name!r} is not a number of at least 0")
         if variant.initial_instance_count < 1:
             raise InvalidInput(f"instance count of variant {variant.variant_name!r} is not at least 1")
+    _check_models(config)
     if config.data_capture_config is not None:
         _check_capture(config.data_capture_config)
+
+
+def _check_models(config: EndpointConfigSpec) -> None:
+    """Refuse variants of both sorts in one config, and what only those with a Model can have."""
+    for shadow in config.shadow_production_variants:
+        if not shadow.model_name:
+            raise InvalidInput(f"shadow variant {shadow.variant_name!r} has no model", hint="name one")
+    if not config.holds_components:
+        bare = [item.variant_name for item in config.production_variants if not item.model_name]
+        if bare:
+            raise InvalidInput(
+                f"variant {bare[0]!r} has no model and others have one",
+                hint="name a model for each, or for none: they hold inference components then",
+            )
+        return
+    serverless = any(item.serverless_config is not None for item in config.production_variants)
+    for member, given in (
+        ("shadow variants", bool(config.shadow_production_variants)),
+        ("an asynchronous inference config", config.async_inference_config is not None),
+        ("a serverless config", serverless),
+    ):
+        if given:
+            raise InvalidInput(
+                f"the variants have no model, so they hold inference components, and the config has {member}",
+                hint=f"leave it out, or name a model for each variant: components serve without {member}",
+            )
 
 
 def _check_capture(capture: DataCaptureConfig) -> None:

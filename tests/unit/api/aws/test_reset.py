@@ -29,6 +29,16 @@ def fill(url):
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": aws.REGION})
     s3.put_object(Bucket="bucket", Key="k", Body=b"x")
     sagemaker.create_model(ModelName="m", PrimaryContainer={"ModelDataUrl": "s3://bucket/k"})
+    holding = {"VariantName": "A", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName="c",
+        ProductionVariants=[holding],
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/any",
+    )
+    sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
+    sagemaker.create_inference_component(
+        InferenceComponentName="c", EndpointName="e", Specification={"ModelName": "m"}
+    )
     cloudwatch.put_metric_data(Namespace="n", MetricData=[{"MetricName": "m", "Value": 1.0}])
     sagemaker.create_trial_component(TrialComponentName="c")
     told = {"MetricName": "m", "Timestamp": 1, "Value": 1.0}
@@ -45,6 +55,7 @@ def test_a_reset_leaves_nothing_and_everything_can_be_made_again(emptied):
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
         assert s3.list_buckets()["Buckets"] == []
         assert sagemaker.list_models()["Models"] == []
+        assert sagemaker.list_inference_components()["InferenceComponents"] == []
         assert cloudwatch.list_metrics()["Metrics"] == []
 
 

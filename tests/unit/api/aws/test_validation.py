@@ -59,8 +59,10 @@ def sample(table: Table, name: str, depth: int = DEPTH_MAX) -> Any:
     if shape.type == "map":
         inner = max(depth - 1, 0)
         return {sample(table, shape.key, inner): sample(table, shape.value, inner)}
-    if shape.type in ("integer", "long", "float", "double"):
+    if shape.type in ("integer", "long"):
         return int(shape.min or 0)
+    if shape.type in ("float", "double"):
+        return float(shape.min or 0)
     if shape.type in ("boolean", "timestamp"):
         return True if shape.type == "boolean" else 1.5
     return _word(shape)
@@ -165,6 +167,7 @@ def test_every_violation_gets_a_4xx_through_the_door_and_makes_nothing(doors):
     assert not platform.endpoints.models().items
     assert not platform.endpoints.configs().items
     assert not platform.endpoints.list().items
+    assert not platform.inference_components.list().items
     assert not platform.registry.groups().items
     assert not platform.experiments.experiments()
     assert not platform.experiments.trials()

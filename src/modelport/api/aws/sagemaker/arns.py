@@ -15,6 +15,7 @@ PATHS = {
     Kind.MODEL: "model",
     Kind.ENDPOINT_CONFIG: "endpoint-config",
     Kind.ENDPOINT: "endpoint",
+    Kind.INFERENCE_COMPONENT: "inference-component",
     Kind.MODEL_PACKAGE_GROUP: "model-package-group",
     Kind.MODEL_PACKAGE: "model-package",
     Kind.TRANSFORM_JOB: "transform-job",

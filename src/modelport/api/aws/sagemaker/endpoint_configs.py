@@ -9,9 +9,10 @@ from modelport.api.aws.calls import Call
 from modelport.api.aws.errors import AwsError
 from modelport.api.aws.paging import every, list_page
 from modelport.api.aws.sagemaker.arns import arn_of
+from modelport.api.aws.sagemaker.models import find_model
 from modelport.api.aws.sagemaker.telling import creating, finding
 from modelport.domain.endpoint import EndpointConfigSpec
-from modelport.domain.errors import InvalidInput, NotFound
+from modelport.domain.errors import InvalidInput
 from modelport.domain.invocations import read_folder
 from modelport.domain.resource import Kind
 from modelport.wire.documents import from_request, to_document
@@ -30,12 +31,14 @@ def create(call: Call) -> dict[str, Any]:
     arn = arn_of(call, Kind.ENDPOINT_CONFIG, name)
     spec = replace(from_request(EndpointConfigSpec, request), request=request)
     _check_asynchronous(request.get("AsyncInferenceConfig"))
+    if spec.holds_components and "ExecutionRoleArn" not in request:
+        raise AwsError(
+            "ValidationException",
+            "An endpoint configuration whose variants have no ModelName needs an ExecutionRoleArn.",
+        )
     for variant in spec.production_variants + spec.shadow_production_variants:
-        try:
-            call.platform.endpoints.model(variant.model_name)
-        except NotFound as error:
-            model = arn_of(call, Kind.MODEL, variant.model_name)
-            raise AwsError("ValidationException", f'Could not find model "{model}".') from error
+        if variant.model_name:
+            find_model(call, variant.model_name)
     with creating("endpoint configuration", arn):
         call.platform.endpoints.create_config(spec, principal=call.principal.name)
     return {"EndpointConfigArn": arn}

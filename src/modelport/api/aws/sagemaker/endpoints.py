@@ -38,7 +38,7 @@ def create(call: Call) -> dict[str, Any]:
 
 def describe(call: Call) -> dict[str, Any]:
     """Describe an endpoint."""
-    return describe_found(call, _find(call))
+    return describe_found(call, find_endpoint(call, call.parameters["EndpointName"]))
 
 
 def describe_found(call: Call, endpoint: Endpoint) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def list_endpoints(call: Call) -> dict[str, Any]:
 def update(call: Call) -> dict[str, Any]:
     """Wish for another config."""
     request = call.parameters
-    endpoint = _find(call)
+    endpoint = find_endpoint(call, request["EndpointName"])
     _check_in_service(call, endpoint)
     _find_config(call, request["EndpointConfigName"])
     retained = set(PROPERTIES if request.get("RetainAllVariantProperties") else ())
@@ -122,7 +122,7 @@ def update(call: Call) -> dict[str, Any]:
 
 def update_weights(call: Call) -> dict[str, Any]:
     """Wish for other weights or instance counts."""
-    endpoint = _find(call)
+    endpoint = find_endpoint(call, call.parameters["EndpointName"])
     _check_in_service(call, endpoint)
     wished = call.parameters["DesiredWeightsAndCapacities"]
     with _changing(call, endpoint):
@@ -146,8 +146,12 @@ def delete(call: Call) -> None:
         call.platform.endpoints.delete(name, principal=call.principal.name)
 
 
-def _find(call: Call) -> Endpoint:
-    name = call.parameters["EndpointName"]
+def find_endpoint(call: Call, name: str) -> Endpoint:
+    """Return the endpoint of a name.
+
+    Raises:
+        AwsError: There is none.
+    """
     with finding("endpoint", arn_of(call, Kind.ENDPOINT, name)):
         return call.platform.endpoints.describe(name)
 
@@ -203,10 +207,12 @@ def _check_in_service(call: Call, endpoint: Endpoint) -> None:
 
 @contextmanager
 def _changing(call: Call, endpoint: Endpoint) -> Iterator[None]:
-    """Tell of an endpoint that has begun to change since it was looked at."""
+    """Tell of an endpoint that has begun to change since it was looked at; other conflicts in our words."""
     try:
         yield
     except Conflict as error:
+        if find_endpoint(call, endpoint.name).settled:
+            raise
         arn = arn_of(call, Kind.ENDPOINT, endpoint.name)
         raise AwsError("ValidationException", f'Cannot update in-progress endpoint "{arn}".') from error
 

@@ -29,11 +29,17 @@ def create(call: Call) -> dict[str, Any]:
 
 def describe(call: Call) -> dict[str, Any]:
     """Describe a Model."""
-    name = call.parameters["ModelName"]
-    arn = arn_of(call, Kind.MODEL, name)
-    with finding("model", arn):
-        model = call.platform.endpoints.model(name)
-    return describe_found(call, model)
+    return describe_found(call, find_model(call, call.parameters["ModelName"]))
+
+
+def find_model(call: Call, name: str) -> Model:
+    """Return the Model of a name.
+
+    Raises:
+        AwsError: There is none.
+    """
+    with finding("model", arn_of(call, Kind.MODEL, name)):
+        return call.platform.endpoints.model(name)
 
 
 def describe_found(call: Call, model: Model) -> dict[str, Any]:
