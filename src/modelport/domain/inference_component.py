@@ -98,22 +98,26 @@ class ComponentChange:
     copy_count: int | None = None
     specification: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def replaces(self) -> bool:
+        """Whether it names what is to be served, be it by the name or the URL of before."""
+        return self.model_name is not None or self.container is not None
+
 
 def change_spec(spec: ComponentSpec, change: ComponentChange) -> ComponentSpec:
     """Return the wish for a component after an update."""
-    replaces = change.model_name is not None or change.container is not None
     kept = {
         member: value
         for member, value in spec.request.get("Specification", {}).items()
-        if not (replaces and member in ("ModelName", "Container"))
+        if not (change.replaces and member in ("ModelName", "Container"))
     }
     specification = kept | change.specification
     if STARTUP in kept and STARTUP in specification:
         specification[STARTUP] = kept[STARTUP] | specification[STARTUP]
     return replace(
         spec,
-        model_name=change.model_name if replaces else spec.model_name,
-        container=change.container if replaces else spec.container,
+        model_name=change.model_name if change.replaces else spec.model_name,
+        container=change.container if change.replaces else spec.container,
         startup_timeout_s=change.startup_timeout_s or spec.startup_timeout_s,
         copy_count=spec.copy_count if change.copy_count is None else change.copy_count,
         request={**spec.request, "Specification": specification},

@@ -188,8 +188,8 @@ def test_what_a_container_held_is_forgotten_with_it(wishes: InferenceComponents,
         tx.put(replace(found, modelport=replace(found.modelport, step=Step("d" * 64))))
     assert wishes.update("c", ComponentChange(copy_count=2), principal=ME).modelport.step == Step("d" * 64)
     components.settle(house.records, "c")
-    other = replace(CONTAINER, model_data_url="s3://models/b.tar.gz")
-    assert wishes.update("c", ComponentChange(container=other), principal=ME).modelport.step is None
+    again = wishes.update("c", ComponentChange(container=CONTAINER), principal=ME)
+    assert again.modelport.step is None, "the same URL may hold another archive by now"
 
 
 def test_what_a_component_serves_is_not_swept(wishes: InferenceComponents, house: House) -> None:
@@ -215,7 +215,7 @@ def test_a_model_of_a_component_is_not_deleted(wishes: InferenceComponents, hous
 def test_an_endpoint_with_components_is_not_deleted(wishes: InferenceComponents, house: House) -> None:
     for name in ("c", "d"):
         wishes.create(component(name), principal=ME)
-    with pytest.raises(Conflict, match="has 2 inference components: c, d") as caught:
+    with pytest.raises(Conflict, match="has inference components: c, d") as caught:
         house.endpoints.delete("air", principal=ME)
     assert str(caught.value.hint).endswith("--inference-component-name c")
     for name in ("c", "d"):

@@ -374,6 +374,12 @@ def test_a_large_file_belongs_into_a_job(control, modelport, tmp_path):
     assert f"modelport batch m:1 {path} OUTPUT" in refused.err
 
 
+def test_a_variant_of_inference_components_is_shown_as_one(control, modelport):
+    config = {"production_variants": [{"variant_name": "v1", "model_name": ""}]}
+    control.script |= {E: endpoint(), "GET /api/v1/endpoint-configs/c": {"spec": config}}
+    assert "v1  inference components  100 %" in modelport("endpoints", "e").out
+
+
 LABELS = "POST /api/v1/endpoints/e/labels"
 
 

@@ -128,6 +128,13 @@ def test_an_endpoint_or_variant_that_is_not_there_is_not_found():
         found.predict([[1]])
 
 
+def test_a_variant_of_inference_components_has_no_version():
+    config = {"spec": {"production_variants": [{"variant_name": "v1", "model_name": ""}]}}
+    client, _ = client_of({"GET /api/v1/endpoint-configs/c": config})
+    with pytest.raises(NotFound, match="'v1' of e has no version: it holds inference components"):
+        client.endpoint("e").signature()
+
+
 def test_labels_go_by_row_id():
     path = "POST /api/v1/endpoints/e/labels"
     client, dock = client_of({path: {"accepted": 2, "doubled": 1}})

@@ -129,9 +129,9 @@ class InferenceComponents:
             spec = change_spec(component.spec, change)
             _check_copies(spec)
             notes = component.modelport
-            if (spec.model_name, spec.container) != (component.spec.model_name, component.spec.container):
+            if change.replaces:
                 _check_served(tx, spec)
-                notes = replace(notes, step=None)  # nobody has looked into the new one
+                notes = replace(notes, step=None)  # the same URL may hold another archive by now
             status = replace(
                 component.status, inference_component_status=ComponentStatus.UPDATING, failure_reason=None
             )

@@ -293,9 +293,10 @@ def check_no_components(tx: Transaction, endpoint: Endpoint) -> None:
     if not found:
         return
     names = ", ".join(component.name for component in found[:COMPONENTS_TOLD])
+    more = ", …" if len(found) > COMPONENTS_TOLD else ""
     staying = [component for component in found if not component.modelport.deleting]
     raise Conflict(
-        f"endpoint {endpoint.name!r} has {len(found)} inference components: {names}",
+        f"endpoint {endpoint.name!r} has inference components: {names}{more}",
         hint=f"delete them first: {DELETE_COMPONENT} {staying[0].name}"
         if staying
         else "they are being deleted: wait until they are gone",

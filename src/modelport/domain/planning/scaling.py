@@ -1,4 +1,4 @@
-"""How many instances a variant should have.
+"""How many instances a variant, or copies an inference component, should have.
 
 Source: Application Auto Scaling, "How target tracking scaling works": out after 3 minutes above the target,
 in after 15 minutes clearly below it, in proportion to the metric, never against a cooldown; with several
@@ -55,7 +55,7 @@ def plan_instances(
     least = max(1, min(spec.min_capacity, most))
     if not least <= current <= most:
         within = min(max(current, least), most)
-        return Scale(within, f"{current} instances are outside of {least} to {most}")
+        return Scale(within, f"{current} is outside of {least} to {most}")
     wanted = [_wanted(policy, current, observed[policy.policy_name]) for policy in state.policies]
     up = max((found for found in wanted if found.instances > current), key=_size, default=None)
     if up is not None:
