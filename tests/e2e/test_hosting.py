@@ -177,3 +177,102 @@ def test_code_that_does_not_start_fails_the_serverless_endpoint_at_once(platform
             ServerlessConfig={"MemorySizeInMB": 1024, "MaxConcurrency": 1},
         )
     assert "no licence" in sagemaker.describe_endpoint(EndpointName="broken")["FailureReason"]
+
+
+# ── Inference components ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def shared(sagemaker, s3):
+    """An endpoint whose variant holds components."""
+    item = {"VariantName": "A", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName="shared", ExecutionRoleArn=ROLE, ProductionVariants=[item]
+    )
+    sagemaker.create_endpoint(EndpointName="shared", EndpointConfigName="shared")
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="shared", WaiterConfig=SOON)
+    return "shared"
+
+
+def specify(key):
+    return {
+        "Container": {"Image": SKLEARN, "ArtifactUrl": f"s3://{BUCKET}/all/{key}"},
+        "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 256},
+    }
+
+
+def component(sagemaker, name):
+    """Return a component as described, once it has come to rest."""
+
+    def look():
+        found = sagemaker.describe_inference_component(InferenceComponentName=name)
+        on_its_way = ("Creating", "Updating", "Deleting")
+        return None if found["InferenceComponentStatus"] in on_its_way else found
+
+    return wait_for(look, 20.0, what=f"{name} at rest")
+
+
+def ask_component(url, name):
+    reply = aws.client("sagemaker-runtime", url).invoke_endpoint(
+        EndpointName="shared", InferenceComponentName=name, ContentType="application/json", Body=ROWS
+    )
+    return reply["Body"].read()
+
+
+def test_components_share_a_variant_and_change_while_the_others_serve(platform, sagemaker, shared):
+    for name, key in (("one", "says-1.tar.gz"), ("bee", "deep/bee.tar.gz")):
+        sagemaker.create_inference_component(
+            InferenceComponentName=name,
+            EndpointName="shared",
+            VariantName="A",
+            Specification=specify(key),
+            RuntimeConfig={"CopyCount": 1},
+        )
+    for name in ("one", "bee"):
+        found = component(sagemaker, name)
+        assert found["InferenceComponentStatus"] == "InService", found.get("FailureReason")
+        assert found["RuntimeConfig"] == {"DesiredCopyCount": 1, "CurrentCopyCount": 1}
+    for url in (platform.control_url, platform.inference_url):
+        assert json.loads(ask_component(url, "one"))["predictions"] == [1]
+        assert ask_component(url, "bee") == b"bee"
+
+    sagemaker.update_inference_component_runtime_config(
+        InferenceComponentName="bee", DesiredRuntimeConfig={"CopyCount": 2}
+    )
+    assert component(sagemaker, "bee")["RuntimeConfig"]["CurrentCopyCount"] == 2
+    assert len(replicas(platform, "shared")) == 2
+    with aws.Asking(platform.inference_url, lambda _: ask_component(platform.inference_url, "bee")) as asking:
+        sagemaker.update_inference_component(
+            InferenceComponentName="bee", Specification=specify("deep/cat.tar.gz")
+        )
+        assert component(sagemaker, "bee")["InferenceComponentStatus"] == "InService"
+        wait_for(lambda: asking.said[b"cat"] > 5, what="answers of the new one")
+    assert (set(asking.said), asking.failed) == ({b"bee", b"cat"}, [])
+    assert json.loads(ask_component(platform.inference_url, "one"))["predictions"] == [1]
+
+    with pytest.raises(ClientError, match="has inference components: bee, one"):
+        sagemaker.delete_endpoint(EndpointName="shared")
+    platform.kill_process("control")
+    assert ask_component(platform.inference_url, "bee") == b"cat"
+    assert component(sagemaker, "bee")["InferenceComponentStatus"] == "InService"
+
+    sagemaker.delete_inference_component(InferenceComponentName="bee")
+    wait_for(lambda: len(sagemaker.list_inference_components()["InferenceComponents"]) == 1)
+    with pytest.raises(ClientError, match="no inference component 'bee'"):
+        ask_component(platform.inference_url, "bee")
+    wait_for(lambda: not replicas(platform, "shared"), what="no process of what is gone")
+
+
+def test_a_component_that_does_not_start_says_why(platform, sagemaker, shared):
+    sagemaker.create_inference_component(
+        InferenceComponentName="fails",
+        EndpointName="shared",
+        VariantName="A",
+        Specification=specify("fails.tar.gz"),
+        RuntimeConfig={"CopyCount": 1},
+    )
+    found = component(sagemaker, "fails")
+    assert found["InferenceComponentStatus"] == "Failed"
+    assert "no licence" in found["FailureReason"]
+    assert sagemaker.describe_endpoint(EndpointName="shared")["EndpointStatus"] == "InService"
+    sagemaker.delete_inference_component(InferenceComponentName="fails")

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError
 
 import modelport
 from fakes import aws
-from fakes.archives import script_archive
+from fakes.archives import onnx_archive, script_archive
 from fakes.bundles import store_bundle, truthful_answer, truthful_bundle
 from fakes.day import Crashed, Day
 from fakes.platform import Platform, wait_for
@@ -45,6 +45,7 @@ OF_EVERYONE = ("durable",)
 OF_OBJECTS = ("object",)
 OF_ARCHIVES = ("archive",)
 OF_REPLICAS = ("replicas",)
+OF_COMPONENTS = ("component",)
 
 
 def crash_points() -> list[str]:
@@ -83,6 +84,7 @@ def points_of_control() -> list[str]:
         *OF_OBJECTS,
         *OF_ARCHIVES,
         *OF_REPLICAS,
+        *OF_COMPONENTS,
     )
     others = {*points_of(*nouns), *OF_A_JOBS_END}
     return [name for name in crash_points() if name not in others]
@@ -269,6 +271,50 @@ def test_replicas_that_were_written_down_run_whoever_died_before_he_told(point: 
         assert aws.settled(sagemaker, "one")["EndpointStatus"] == "InService"
         runtime = aws.client("sagemaker-runtime", running.inference_url)
         assert runtime.invoke_endpoint(EndpointName="one", Body=b"x")["Body"].read() == b"hello"
+
+
+@pytest.mark.parametrize("point", points_of(*OF_COMPONENTS))
+def test_an_inference_component_comes_and_goes_though_control_dies(point: str, tmp_path: Path) -> None:
+    with Stage(tmp_path / "home") as stage:
+        s3 = aws.client("s3", stage.control_url)
+        s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": aws.REGION})
+        s3.put_object(Bucket="models", Key="one", Body=onnx_archive(tmp_path, 2))
+        sagemaker = aws.client("sagemaker", stage.control_url)
+        item = {"VariantName": "A", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+        sagemaker.create_endpoint_config(
+            EndpointConfigName="e", ExecutionRoleArn=f"arn:aws:iam::{1:012}:role/r", ProductionVariants=[item]
+        )
+        sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="e")
+        assert aws.settled(sagemaker, "e")["EndpointStatus"] == "InService"
+        stage.restart(CONTROL, crash_at=point)
+        sagemaker = aws.client("sagemaker", stage.control_url)
+        sagemaker.create_inference_component(
+            InferenceComponentName="one",
+            EndpointName="e",
+            VariantName="A",
+            Specification={
+                "Container": {"Image": "any", "ArtifactUrl": "s3://models/one"},
+                "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 256},
+            },
+            RuntimeConfig={"CopyCount": 1},
+        )
+
+        def status() -> str | None:
+            found = sagemaker.list_inference_components()["InferenceComponents"]
+            return found[0]["InferenceComponentStatus"] if found else None
+
+        if point == "component.before_settle":
+            wait_for(lambda: stage.died(CONTROL), what=f"the death of control at {point}")
+            stage.restart(CONTROL)
+            sagemaker = aws.client("sagemaker", stage.control_url)
+        wait_for(lambda: status() == "InService", 20.0)
+        sagemaker.delete_inference_component(InferenceComponentName="one")
+        if point == "component.before_remove":
+            wait_for(lambda: stage.died(CONTROL), what=f"the death of control at {point}")
+            stage.restart(CONTROL)
+            sagemaker = aws.client("sagemaker", stage.control_url)
+        wait_for(lambda: status() is None, 20.0)
+        sagemaker.delete_endpoint(EndpointName="e")
 
 
 # ── Sweeps: too rare to wait for, so a process that does nothing else ────────────────────────────

@@ -7,6 +7,7 @@ workers say it again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -35,7 +36,7 @@ from modelport.domain.planning.hosting import (
 from modelport.domain.planning.replicas import VariantReplicas, serverless_copies
 from modelport.domain.planning.rollout import RolloutState
 from modelport.domain.planning.routes import Place, places_in, source_of
-from modelport.domain.registry import Model, ModelSpec
+from modelport.domain.registry import Model, ModelSpec, Step
 from modelport.domain.routes import HostedBy, HostedRoute, Hosting
 from modelport.durable import crash_point
 from modelport.wire.feed import HostedName
@@ -80,6 +81,7 @@ class Objects(Protocol):
 class Look:
     """What came of one look: what every place is to host, and the replicas that are to run for it."""
 
+    blamed: Mapping[HostedKey, str]  # for a table that failed
     hosted: dict[Place, tuple[HostedRoute, ...]] = field(default_factory=dict)
     runs: list[VariantReplicas] = field(default_factory=list)
     outlooks: dict[str, Outlook] = field(default_factory=dict)  # of components, by name
@@ -132,9 +134,9 @@ class HostedModels:
         """
         now = self._clock.monotonic()
         self._hear(now)
-        for key, reason in blamed(observed.rollout, observed.served).items():
+        look = Look(blamed=blamed(observed.rollout, observed.served))
+        for key, reason in look.blamed.items():
             self._give_up(key, reason, now)
-        look = Look()
         for route in observed.active.endpoints:
             for place, _, hosting in places_in(route):
                 coming = _coming(place, observed)
@@ -170,6 +172,7 @@ class HostedModels:
                 component,
                 self._outlook_of(component, snapshot, look),
                 serving,
+                self._found_in(component),
                 everywhere=observed.everywhere,
                 now=self._clock.now(),
             )
@@ -188,6 +191,11 @@ class HostedModels:
         if component.spec.endpoint_name not in endpoints:
             return Outlook(problem=f"endpoint {component.spec.endpoint_name!r} does not exist")
         return Outlook()  # its endpoint does not serve yet
+
+    def _found_in(self, component: InferenceComponent) -> Step | None:
+        """Return what the container of a component was found to hold."""
+        guest = components.guest_of(component, None)
+        return None if guest is None else self._archives.found().get(archive_key(guest.model))
 
     def _hear(self, now: float) -> None:
         asked, used = self._news.take_news()
@@ -331,7 +339,7 @@ class HostedModels:
         for component in snapshot.components():
             if components.key_of(component).place != place or component.modelport.deleting:
                 continue
-            outlook = self._judge_component(component, snapshot, observed)
+            outlook = self._judge_component(component, snapshot, observed, look.blamed)
             look.outlooks[component.name] = outlook
             serving = served.get(component.name)
             if outlook.run is not None and (serving is None or serving.replicas != outlook.run.names):
@@ -342,14 +350,17 @@ class HostedModels:
         look.hosted[place] = tuple(there[name] for name in sorted(there))
 
     def _judge_component(
-        self, component: InferenceComponent, snapshot: Snapshot, observed: Observed
+        self,
+        component: InferenceComponent,
+        snapshot: Snapshot,
+        observed: Observed,
+        blame: Mapping[HostedKey, str],
     ) -> Outlook:
         if component.settled and component.status.failure_reason is not None:
             return Outlook()  # a new wish tries anew
         key = components.key_of(component)
-        hopeless = self._hopeless.get(key)
-        if hopeless is not None and not component.settled:
-            return Outlook(problem=hopeless[0])
+        if key in blame and not component.settled:
+            return Outlook(problem=blame[key])
         guest = components.guest_of(component, snapshot.model(component.spec.model_name or ""))
         if guest is None:
             gone = f"model {component.spec.model_name!r} does not exist"

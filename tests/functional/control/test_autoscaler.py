@@ -116,7 +116,7 @@ def test_copies_of_a_component_follow_its_requests(house: House) -> None:
             at = house.clock.now().timestamp()
             MetricStore(house.records).put([(key, at, Sample(number, number, 1.0, 1.0))])
             house.clock.turn(60)
-        autoscaler.step()
+        autoscaler.look()
 
     ask(38)
     wished = wishes.describe("c")
@@ -130,7 +130,7 @@ def test_copies_of_a_component_follow_its_requests(house: House) -> None:
     assert wishes.describe("c").spec.copy_count == REPLICAS_MAX, "as many as one machine runs"
     components.settle(house.records, "c")
     house.clock.turn(20 * 60)
-    autoscaler.step()
+    autoscaler.look()
     assert wishes.describe("c").spec.copy_count == 1, "never none: nothing would start one again"
     (target,) = scaling.targets()
     assert [(one.before, one.after, one.problem) for one in target.status.activities] == [
@@ -144,7 +144,7 @@ def test_copies_of_a_component_follow_its_requests(house: House) -> None:
     wishes.delete("c", principal=ME)
     components.remove(house.records, "c")
     house.clock.turn(PERIOD_S)
-    autoscaler.step()
+    autoscaler.look()
     assert not scaling.targets()
 
 
@@ -153,7 +153,7 @@ def test_a_component_that_does_not_serve_is_not_scaled(house: House, status: Com
     wishes = component(house)
     Scaling(house.records).register(ComponentCopies("c"), least=5, most=9, principal=ME)
     components.settle(house.records, "c", status)
-    autoscaler_of(house).step()
+    autoscaler_of(house).look()
     assert wishes.describe("c").spec.copy_count == 2
 
 

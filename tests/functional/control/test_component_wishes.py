@@ -98,7 +98,7 @@ def test_describe_waits_until_a_wish_is_settled(wishes: InferenceComponents, hou
         ({"model_name": None, "container": ContainerDefinition()}, InvalidInput, "names nothing to serve"),
         ({"copy_count": -1}, InvalidInput, "-1 copies"),
         ({"model_name": "row"}, InvalidInput, "has 2 containers"),
-        ({"model_name": "many"}, InvalidInput, "a MultiModel one"),
+        ({"model_name": "many"}, InvalidInput, "has Mode MultiModel"),
         ({"model_name": "rejected"}, Refused, "is Rejected"),
     ],
 )

@@ -20,7 +20,7 @@ from modelport.domain.inference_component import (
     change_spec,
 )
 from modelport.domain.names import check_name
-from modelport.domain.registry import Model
+from modelport.domain.registry import MULTI_MODEL, Model
 from modelport.domain.resource import Kind, Resource
 from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
@@ -228,9 +228,9 @@ def _check_served(tx: Transaction, spec: ComponentSpec) -> None:
             "expected one: it is to be an inference component",
             hint="give it to a variant of its own",
         )
-    if model.spec.primary_container.mode != "SingleModel":
+    if model.spec.primary_container.mode == MULTI_MODEL:
         raise InvalidInput(
-            f"the container of model {model.name!r} is a {model.spec.primary_container.mode} one, "
+            f"the container of model {model.name!r} has Mode {MULTI_MODEL}, "
             "expected SingleModel: it is to be an inference component",
             hint="make a component of each of its models, or give it to a variant of its own",
         )

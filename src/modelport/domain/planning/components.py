@@ -9,7 +9,7 @@ from datetime import datetime
 from modelport.domain.inference_component import ComponentState, ComponentStatus, InferenceComponent
 from modelport.domain.planning.hosting import Guest, HostedKey, Outlook
 from modelport.domain.planning.routes import COMPONENTS
-from modelport.domain.registry import ContainerDefinition, Model, ModelNotes, ModelSpec
+from modelport.domain.registry import ContainerDefinition, Model, ModelNotes, ModelSpec, Step
 from modelport.domain.resource import Kind, Nothing, Resource
 from modelport.domain.routes import HostedRoute
 
@@ -42,6 +42,7 @@ def settle(
     component: InferenceComponent,
     outlook: Outlook,
     served: HostedRoute | None,
+    step: Step | None,
     *,
     everywhere: bool,
     now: datetime,
@@ -52,6 +53,7 @@ def settle(
         component: Its wish is not settled, and is not that it be gone.
         outlook: How it stands with the model that it is.
         served: Where its requests go now; None: nowhere.
+        step: What its container was just found to hold; None: nobody looked.
         everywhere: Every worker serves by the table that says so.
         now: The time, aware, UTC.
     """
@@ -62,11 +64,19 @@ def settle(
         state = ComponentState(ComponentStatus.IN_SERVICE, component.spec.copy_count)
     else:
         return None
-    return replace(component, status=state, observed_generation=component.generation, modified_at=now)
+    notes = component.modelport if step is None else replace(component.modelport, step=step)
+    return replace(
+        component,
+        status=state,
+        modelport=notes,
+        observed_generation=component.generation,
+        modified_at=now,
+    )
 
 
 def _model_of(component: InferenceComponent, container: ContainerDefinition) -> Model:
     """Return the Model that a container of its own is, though there is no record of it."""
+    step = component.modelport.step or Step()
     digest = hashlib.sha256(repr(container).encode("utf-8")).hexdigest()[:NAME_DIGITS]
     name = f"{component.name}/{digest}"
     return Resource(
@@ -75,7 +85,7 @@ def _model_of(component: InferenceComponent, container: ContainerDefinition) -> 
         parent=None,
         spec=ModelSpec(name, container),
         status=Nothing(),
-        modelport=ModelNotes(digest="", model_version=component.name),
+        modelport=ModelNotes(step.digest, component.name, step.code),
         generation=1,
         observed_generation=1,
         created_at=component.created_at,
