@@ -10,12 +10,15 @@ import pytest
 
 from fakes.house import ME, House
 from modelport.domain.endpoint import (
+    AsyncInference,
+    AsyncOutput,
     EndpointConfigSpec,
     EndpointSpec,
     EndpointStatus,
     ProductionVariant,
     Serverless,
 )
+from modelport.domain.errors import InvalidInput
 from modelport.domain.inference_component import (
     ComponentNotes,
     ComponentSpec,
@@ -189,6 +192,34 @@ def test_a_sleeping_endpoint_can_be_updated_and_deleted(dozing: House) -> None:
     dozing.endpoints.delete("dozes", principal=ME)
     dozing.run()
     assert dozing.replicas.wanted == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"async_inference_config": AsyncInference(AsyncOutput("s3://b/out"))}, "asked asynchronously"),
+        ({"shadow_production_variants": (ProductionVariant("B", "many"),)}, "is a shadow"),
+        (
+            {"production_variants": (ProductionVariant("A", "many", serverless_config=Serverless(1)),)},
+            "is serverless, and its model 'many' stands for many",
+        ),
+    ],
+)
+def test_what_many_models_cannot_be_is_refused(many: House, change, words) -> None:
+    many.endpoints.create_model(ModelSpec("one", ContainerDefinition(model_data_url=CODE_URL)), principal=ME)
+    spec = EndpointConfigSpec("wrong", (ProductionVariant("A", "one"),))
+    if "async_inference_config" in change:
+        change = change | {"production_variants": (ProductionVariant("A", "many"),)}
+    with pytest.raises(InvalidInput, match=words):
+        many.endpoints.create_config(replace(spec, **change), principal=ME)
+
+
+def test_many_models_are_alone_in_their_model(house: House) -> None:
+    folder = ContainerDefinition(image="any", model_data_url=FOLDER, mode=MULTI_MODEL)
+    with pytest.raises(InvalidInput, match="is one of several"):
+        house.endpoints.create_model(ModelSpec("m", folder, (folder,)), principal=ME)
+    with pytest.raises(InvalidInput, match="expected s3://BUCKET/PREFIX/"):
+        house.endpoints.create_model(ModelSpec("m", replace(folder, model_data_url=None)), principal=ME)
 
 
 # ── Components ──────────────────────────────────────────────────────────────────────────────────

@@ -177,7 +177,8 @@ def check_config(config: EndpointConfigSpec) -> None:
 
     Raises:
         InvalidInput: It has no variant, two of one name, a weight below 0, no weight above 0, a capture
-            percentage or mode that is not one, or variants without a Model among or beside what needs one.
+            percentage or mode that is not one, variants without a Model among or beside what needs one, or a
+            serverless variant beside what none has.
     """
     variants = config.production_variants + config.shadow_production_variants
     if not config.production_variants:
@@ -197,6 +198,7 @@ def check_config(config: EndpointConfigSpec) -> None:
         if variant.initial_instance_count < 1:
             raise InvalidInput(f"instance count of variant {variant.variant_name!r} is not at least 1")
     _check_models(config)
+    _check_serverless(config)
     if config.data_capture_config is not None:
         _check_capture(config.data_capture_config)
 
@@ -224,6 +226,46 @@ def _check_models(config: EndpointConfigSpec) -> None:
             raise InvalidInput(
                 f"the variants have no model, so they hold inference components, and the config has {member}",
                 hint=f"leave it out, or name a model for each variant: components serve without {member}",
+            )
+
+
+def _check_serverless(config: EndpointConfigSpec) -> None:
+    """Refuse what SageMaker does not offer with serverless variants. Source: "Serverless inference"."""
+    shadows = config.shadow_production_variants
+    serverless = [one for one in (*config.production_variants, *shadows) if one.serverless_config is not None]
+    if not serverless:
+        return
+    for member, given in (
+        ("several variants", len(config.production_variants) + len(shadows) > 1),
+        ("an asynchronous inference config", config.async_inference_config is not None),
+    ):
+        if given:
+            raise InvalidInput(
+                f"variant {serverless[0].variant_name!r} is serverless, and the config has {member}",
+                hint=f"leave that out, or give the variant instances: serverless ones are without {member}",
+            )
+
+
+def check_many(config: EndpointConfigSpec, variant: ProductionVariant) -> None:
+    """Refuse what SageMaker does not offer with a Model of many models. Source: "Multi-model endpoints".
+
+    Args:
+        config: The config.
+        variant: One whose Model is many.
+
+    Raises:
+        InvalidInput: It is a shadow, or serverless, or the config is asynchronous.
+    """
+    for member, given in (
+        ("a shadow", variant in config.shadow_production_variants),
+        ("serverless", variant.serverless_config is not None),
+        ("asked asynchronously", config.async_inference_config is not None),
+    ):
+        if given:
+            raise InvalidInput(
+                f"variant {variant.variant_name!r} is {member}, and its model {variant.model_name!r} "
+                "stands for many",
+                hint="make a Model of the archive of the one",
             )
 
 

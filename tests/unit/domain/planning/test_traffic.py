@@ -13,6 +13,7 @@ from modelport.domain.endpoint import (
     DataCaptureConfig,
     EndpointConfigSpec,
     ProductionVariant,
+    Serverless,
 )
 from modelport.domain.errors import Conflict, InvalidInput, NotFound
 from modelport.domain.planning.traffic import (
@@ -227,10 +228,27 @@ def test_promoted_variant_is_alone_and_captured_as_before() -> None:
     assert [item.variant_name for item in shadowless.shadow_production_variants] == ["v4"]
 
 
+SERVERLESS = ProductionVariant("v", "m", serverless_config=Serverless(1))
+
+
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
         (EndpointConfigSpec("c", ()), "at least one production variant"),
+        (
+            EndpointConfigSpec("c", (SERVERLESS, ProductionVariant("w", "m"))),
+            "serverless, and the config has several variants",
+        ),
+        (
+            EndpointConfigSpec("c", (SERVERLESS,), (ProductionVariant("w", "m"),)),
+            "serverless, and the config has several variants",
+        ),
+        (
+            EndpointConfigSpec(
+                "c", (SERVERLESS,), async_inference_config=AsyncInference(AsyncOutput("s3://b/out"))
+            ),
+            "serverless, and the config has an asynchronous",
+        ),
         (config_of({"v1": 1.0}, shadows=("v1",)), "two variants are named 'v1'"),
         (config_of({"v1": 0.0, "v2": 0.0}), "all weights are 0"),
         (config_of({"v1": -1.0, "v2": 2.0}), "at least 0"),
