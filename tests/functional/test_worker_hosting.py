@@ -109,6 +109,8 @@ def test_too_many_do_not_wait(tmp_path):
         (HostedBy.COMPONENT, "three", None, "name one in X-Amzn-SageMaker-Inference-Component"),
         (HostedBy.COMPONENT, None, "four", "no inference component 'four'"),
         (HostedBy.SERVERLESS, "three", None, "serves one model"),
+        (HostedBy.TARGET_MODEL, "t" * 1025, None, "expected 1 to 1024 printable characters"),
+        (HostedBy.COMPONENT, None, "no/path", "expected letters, digits and hyphens"),
     ],
 )
 def test_a_request_names_what_it_asks_as_its_endpoint_wants(worker, by, model, component, words):

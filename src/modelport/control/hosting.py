@@ -50,6 +50,9 @@ ASK_S = 5.0
 PATIENCE_S = 5.0
 """A model that could not be hosted is not tried again for so long, however often it is asked for."""
 
+COMING_MAX = 8
+"""Models that are looked into, tried and started at one time; others that are asked for have their turn."""
+
 _log = structlog.get_logger("modelport.hosting")
 
 
@@ -85,6 +88,8 @@ class Look:
     hosted: dict[Place, tuple[HostedRoute, ...]] = field(default_factory=dict)
     runs: list[VariantReplicas] = field(default_factory=list)
     outlooks: dict[str, Outlook] = field(default_factory=dict)  # of components, by name
+    coming: int = 0  # models that somebody asked for, and that are not ready yet
+    fixed: set[Place] = field(default_factory=set)  # what these host is on its way already
 
 
 class HostedModels:
@@ -123,7 +128,7 @@ class HostedModels:
         self._asked: dict[HostedKey, float] = {}  # and when somebody last said so
         self._used: dict[HostedKey, float] = {}
         self._guests: dict[HostedKey, Guest] = {}  # of those asked for
-        self._hopeless: dict[HostedKey, tuple[str, bool, float]] = {}  # reason, known, and until when
+        self._hopeless: dict[HostedKey, tuple[str, float]] = {}  # why, and until when
 
     def look(self, snapshot: Snapshot, observed: Observed) -> Look:
         """See what is to be hosted, and do what that needs.
@@ -144,8 +149,9 @@ class HostedModels:
                     self._look_at_components(place, hosting, snapshot, observed, look)
                 else:
                     self._look_at_asked(place, hosting, snapshot, observed, look)
-                if coming is not None:  # one change after the other: this one is on its way
+                if coming is not None:  # one change after the other
                     look.hosted[place] = coming
+                    look.fixed.add(place)
         self._let_leave(look, observed, now)
         self._forget(look, now)
         return look
@@ -160,7 +166,7 @@ class HostedModels:
         }
         changed = False
         for component in snapshot.components():
-            if component.settled:
+            if component.settled and components.key_of(component) not in look.blamed:
                 continue
             serving = served.get(components.key_of(component))
             if component.modelport.deleting:
@@ -223,6 +229,10 @@ class HostedModels:
                 look.runs.append(outlook.run)
             if outlook.route is not None:
                 there[key.name] = outlook.route
+            else:
+                look.coming += 1
+                if look.coming >= COMING_MAX:
+                    break
         look.hosted[place] = tuple(there[name] for name in sorted(there))
 
     def _judge(
@@ -231,8 +241,8 @@ class HostedModels:
         """Return how it stands with a model that requests wait for; None: they need not any more."""
         now = self._clock.monotonic()
         hopeless = self._hopeless.get(key)
-        if hopeless is not None and now < hopeless[2]:
-            self._refuse(key, hopeless[0], known=hopeless[1])
+        if hopeless is not None and now < hopeless[1]:
+            self._refuse(key, hopeless[0], known=True)
             return None
         guest = self._guests.get(key)
         if guest is None:
@@ -290,7 +300,8 @@ class HostedModels:
         guest = self._guests.pop(key, None)
         if guest is not None:
             self._archives.forget(archive_key(guest.model))
-        self._hopeless[key] = (reason, known, now + PATIENCE_S)
+        if known:  # else it may be uploaded at any moment, and looking costs next to nothing
+            self._hopeless[key] = (reason, now + PATIENCE_S)
         self._refuse(key, reason, known=known)
 
     def _refuse(self, key: HostedKey, reason: str, *, known: bool) -> None:
@@ -304,7 +315,7 @@ class HostedModels:
             place: hosting.by
             for route in observed.active.endpoints
             for place, _, hosting in places_in(route)
-            if hosting.by is not HostedBy.COMPONENT
+            if hosting.by is not HostedBy.COMPONENT and place not in look.fixed
         }
         uses = {
             HostedKey(place, model.name): Use(
@@ -325,7 +336,7 @@ class HostedModels:
         for key in [key for key in self._guests if key not in self._asked]:
             guest = self._guests.pop(key)
             self._archives.forget(archive_key(guest.model))
-        self._hopeless = {key: value for key, value in self._hopeless.items() if now < value[2]}
+        self._hopeless = {key: value for key, value in self._hopeless.items() if now < value[1]}
         there = {HostedKey(place, model.name) for place, models in look.hosted.items() for model in models}
         self._used = {key: at for key, at in self._used.items() if key in there or key in self._asked}
 
@@ -356,11 +367,11 @@ class HostedModels:
         observed: Observed,
         blame: Mapping[HostedKey, str],
     ) -> Outlook:
+        key = components.key_of(component)
+        if key in blame:
+            return Outlook(problem=blame[key])
         if component.settled and component.status.failure_reason is not None:
             return Outlook()  # a new wish tries anew
-        key = components.key_of(component)
-        if key in blame and not component.settled:
-            return Outlook(problem=blame[key])
         guest = components.guest_of(component, snapshot.model(component.spec.model_name or ""))
         if guest is None:
             gone = f"model {component.spec.model_name!r} does not exist"

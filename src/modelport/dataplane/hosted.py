@@ -25,8 +25,8 @@ from modelport.wire.feed import HostedName
 if TYPE_CHECKING:
     from modelport.dataplane.protocols import Ask
 
-TOLD_MAX = 1_000
-"""So many names are told control at one time."""
+TOLD_MAX = 200
+"""So many names are told control at one time: all of them are one frame, also where each is long."""
 
 
 class Absent(Exception):

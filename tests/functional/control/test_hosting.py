@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.house import ME, House
+from modelport.control.hosting import COMING_MAX
 from modelport.domain.endpoint import (
     AsyncInference,
     AsyncOutput,
@@ -105,6 +106,33 @@ def test_what_is_not_there_is_refused_and_so_is_what_does_not_work(many: House) 
 
 def _digest(name: str) -> str:
     return hashlib.sha256(f"{FOLDER}{name}".encode()).hexdigest()
+
+
+def test_what_is_uploaded_after_it_was_refused_is_there_at_once(many: House) -> None:
+    ask(many, "late")
+    assert many.workers.refused[0][0] == "late"
+    many.archives.holds[f"{FOLDER}late"] = many.store_model(7)
+    many.workers.ask("many", "late")
+    many.run()
+    assert hosted(many).keys() == {"late"}
+
+
+def test_only_some_start_at_one_time_and_the_others_have_their_turn(many: House) -> None:
+    names = [f"s{number}" for number in range(12)]
+    many.archives.codes |= {f"{FOLDER}{name}" for name in names}
+    many.replicas.slow = True
+    for name in names:
+        many.workers.ask("many", name)
+    many.run()
+    assert len(many.replicas.wanted) == COMING_MAX
+    many.replicas.slow = False
+    for _ in range(len(names)):
+        for name in names:
+            many.workers.ask("many", name)
+        many.run()
+        many.clock.turn(1)
+    assert not many.workers.refused
+    assert len(hosted(many)) == 2, "those asked last"
 
 
 def test_a_model_that_no_worker_loads_is_refused_and_the_endpoint_serves_on(many: House) -> None:
@@ -283,6 +311,23 @@ def test_a_component_that_cannot_serve_says_why_and_harms_nobody(shared: House) 
     assert hosted(shared, "shared").keys() == {"one"}
     assert shared.endpoints.describe("shared").status.endpoint_status is EndpointStatus.IN_SERVICE
     assert wish(shared, "heavy", f"{FOLDER}m1", new=False).status.inference_component_status == "InService"
+
+
+def test_a_component_that_a_worker_loses_for_good_says_so(shared: House) -> None:
+    wish(shared, "one", f"{FOLDER}m0")
+    wish(shared, "two", f"{FOLDER}m1")
+    lost = shared.archives.holds[f"{FOLDER}m0"]
+    shared.workers.harmful[lost] = "it does not load here any more"
+    shared.workers.restart_without(0, lost)
+    for _ in range(5):
+        shared.run()
+        shared.clock.turn(2)
+    with shared.records.reading() as tx:
+        one = tx.get(Kind.INFERENCE_COMPONENT, "one")
+    assert one.status.inference_component_status is ComponentStatus.FAILED
+    assert one.status.failure_reason == "it does not load here any more"
+    assert hosted(shared, "shared").keys() == {"two"}
+    assert shared.endpoints.describe("shared").status.endpoint_status is EndpointStatus.IN_SERVICE
 
 
 def test_a_change_that_cannot_come_true_leaves_what_serves(shared: House) -> None:

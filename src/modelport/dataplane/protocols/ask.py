@@ -23,6 +23,10 @@ COMMON_HEADERS = ("content-type", "content-encoding", TARGET_VARIANT, INFERENCE_
 """Headers that mean the same in every protocol."""
 
 INFERENCE_ID_FORM = re.compile(r"[\x21-\x7e]{1,64}")
+TARGET_MODEL_FORM = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,1023}")
+COMPONENT_FORM = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
+"""Source: SageMaker runtime, InvokeEndpoint: TargetModel, InferenceComponentName."""
+
 TIMEOUT_FORM = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -150,8 +154,8 @@ def read_ask(
         inference_id=_inference_id(headers.get(INFERENCE_ID)),
         timeout_s=_timeout_s(headers.get(TIMEOUT)),
         headers=headers,
-        target_model=headers.get(TARGET_MODEL),
-        component=headers.get(COMPONENT),
+        target_model=_named(headers, TARGET_MODEL, TARGET_MODEL_FORM, "1 to 1024 printable characters"),
+        component=_named(headers, COMPONENT, COMPONENT_FORM, "letters, digits and hyphens, at most 63"),
     )
 
 
@@ -161,6 +165,14 @@ def _inference_id(value: str | None) -> bytes | None:
     raise InvalidInput(
         "X-Amzn-SageMaker-Inference-Id: expected 1 to 64 printable ASCII characters, no spaces"
     )
+
+
+def _named(headers: Mapping[str, str], header: str, form: re.Pattern[str], expected: str) -> str | None:
+    """Return the hosted model that a header names; None without it."""
+    value = headers.get(header)
+    if value is None or form.fullmatch(value):
+        return value
+    raise InvalidInput(f"{header}: found {value[:80]!r}, expected {expected}")
 
 
 def _timeout_s(value: str | None) -> float | None:
