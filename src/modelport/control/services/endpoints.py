@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from modelport.control.services.models import find_or_create_model, make_model
-from modelport.control.services.page import Page, bounded
+from modelport.control.services.page import Page, page_of
 from modelport.control.services.references import (
     check_no_component_uses,
     check_no_job_uses,
@@ -97,10 +97,7 @@ class Endpoints:
 
     def models(self, *, after: str | None = None, limit: int | None = None) -> Page[Model]:
         """Return all Models, by name."""
-        size = bounded(limit)
-        with self._records.reading() as tx:
-            found = tx.all(Kind.MODEL, after=after, limit=size + 1)
-        return Page(tuple(found[:size]), found[size - 1].name if len(found) > size else None)
+        return page_of(self._records, Kind.MODEL, after, limit)
 
     def delete_model(self, name: str, *, in_use: bool = False, principal: str) -> None:
         """Delete a Model.
@@ -164,10 +161,7 @@ class Endpoints:
 
     def configs(self, *, after: str | None = None, limit: int | None = None) -> Page[EndpointConfig]:
         """Return all configs, by name."""
-        size = bounded(limit)
-        with self._records.reading() as tx:
-            found = tx.all(Kind.ENDPOINT_CONFIG, after=after, limit=size + 1)
-        return Page(tuple(found[:size]), found[size - 1].name if len(found) > size else None)
+        return page_of(self._records, Kind.ENDPOINT_CONFIG, after, limit)
 
     def delete_config(self, name: str, *, in_use: bool = False, principal: str) -> None:
         """Delete a config.
@@ -346,10 +340,7 @@ class Endpoints:
 
     def list(self, *, after: str | None = None, limit: int | None = None) -> Page[Endpoint]:
         """Return all endpoints, by name."""
-        size = bounded(limit)
-        with self._records.reading() as tx:
-            found = tx.all(Kind.ENDPOINT, after=after, limit=size + 1)
-        return Page(tuple(found[:size]), found[size - 1].name if len(found) > size else None)
+        return page_of(self._records, Kind.ENDPOINT, after, limit)
 
     # ── Composed wishes ─────────────────────────────────────────────────────────────────────────
 

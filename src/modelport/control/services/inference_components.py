@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from modelport.control.services.models import check_serves
-from modelport.control.services.page import Page, bounded
+from modelport.control.services.page import Page, page_of
 from modelport.control.services.wishes import check_model_approved, check_not_deleting
 from modelport.domain.endpoint import Endpoint, EndpointConfig
 from modelport.domain.errors import Conflict, InvalidInput, NotFound
@@ -99,10 +99,7 @@ class InferenceComponents:
 
     def list(self, *, after: str | None = None, limit: int | None = None) -> Page[InferenceComponent]:
         """Return all components, by name."""
-        size = bounded(limit)
-        with self._records.reading() as tx:
-            found = tx.all(Kind.INFERENCE_COMPONENT, after=after, limit=size + 1)
-        return Page(tuple(found[:size]), found[size - 1].name if len(found) > size else None)
+        return page_of(self._records, Kind.INFERENCE_COMPONENT, after, limit)
 
     def update(self, name: str, change: ComponentChange, *, principal: str) -> InferenceComponent:
         """Wish that a component serve something else, or with other copies.

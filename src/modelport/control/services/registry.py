@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from modelport.control.services.page import Page, bounded
+from modelport.control.services.page import Page, bounded, page_of
 from modelport.control.services.references import (
     check_no_component_uses,
     check_no_job_uses,
@@ -211,10 +211,7 @@ class Registry:
 
     def groups(self, *, after: str | None = None, limit: int | None = None) -> Page[ModelPackageGroup]:
         """Return all groups, by name."""
-        size = bounded(limit)
-        with self._records.reading() as tx:
-            found = tx.all(Kind.MODEL_PACKAGE_GROUP, after=after, limit=size + 1)
-        return Page(tuple(found[:size]), found[size - 1].name if len(found) > size else None)
+        return page_of(self._records, Kind.MODEL_PACKAGE_GROUP, after, limit)
 
     def set_approval(
         self,
