@@ -2,10 +2,10 @@
 
     .venv/bin/python bench/aws_door.py [RUNS]
 
-Everything by boto3, as a program of somebody else would: from `create_endpoint` to InService for an ONNX file
+Everything by boto3, as a program of somebody else would. From `create_endpoint` to InService for an ONNX file
 and for a scikit-learn script; from the first request for a model of a folder to its answer; from a request to a
-serverless endpoint that sleeps; one row at a time, through the control port and at the inference port, in turns;
-and wrk with 16 connections on each.
+serverless endpoint that sleeps. One row at a time through the control port and at the inference port, in
+turns; then wrk on each.
 """
 
 from __future__ import annotations
@@ -45,8 +45,63 @@ BODY = b'{"instances": [[1.0, 2.0, 3.0]]}'
 CSV = b"1,2,3\n"
 ROWS_ASKED = 2_000
 IDLE_S = 2.0
+JSON = "application/json"
 CONNECTIONS = 16
 WRK_S = 5.0
+
+
+class Program:
+    """An AWS program.
+
+    Args:
+        platform: Where it runs.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.s3 = aws.client("s3", platform.control_url)
+        self.sagemaker = aws.client("sagemaker", platform.control_url)
+        self.runtime = aws.client("sagemaker-runtime", platform.inference_url)
+
+    def upload(self, folder: Path, runs: int) -> None:
+        """Upload the models: no two are alike."""
+        self.s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": aws.REGION})
+        for number in range(2 * runs):
+            self.s3.put_object(Bucket="models", Key=f"all/onnx-{number}", Body=another_onnx(folder, number))
+            self.s3.put_object(Bucket="models", Key=f"all/script-{number}", Body=script(number))
+
+    def create(self, name: str, key: str, mode: str = "SingleModel", **variant: Any) -> float:
+        """Make an endpoint; return the seconds from the wish until it is InService."""
+        container = {"Image": SKLEARN, "ModelDataUrl": f"s3://models/{key}", "Mode": mode}
+        self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        item = variant or {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+        item = {"VariantName": "A", "ModelName": name, **item}
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[item])
+        began = time.monotonic()
+        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        while self.status(name) == "Creating":
+            time.sleep(0.005)
+        seconds = time.monotonic() - began
+        if self.status(name) != "InService":
+            raise SystemExit(self.sagemaker.describe_endpoint(EndpointName=name)["FailureReason"])
+        return seconds
+
+    def status(self, name: str) -> str:
+        """Return where an endpoint stands."""
+        found: str = self.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]
+        return found
+
+    def ask(self, name: str, body: bytes = BODY, **more: Any) -> float:
+        """Ask once; return the seconds it took."""
+        media = JSON if body is BODY else "text/csv"
+        began = time.monotonic()
+        self.runtime.invoke_endpoint(EndpointName=name, ContentType=media, Body=body, **more)["Body"].read()
+        return time.monotonic() - began
+
+    def wake(self, name: str) -> float:
+        """Wait until no replica of an endpoint runs, and ask."""
+        wait_for(lambda: not any(one.startswith(f"replica-{name}") for one in self.platform.table()), 30.0)
+        return self.ask(name, CSV)
 
 
 def main(runs: int) -> None:
@@ -55,65 +110,30 @@ def main(runs: int) -> None:
         tempfile.TemporaryDirectory() as folder,
         Platform(Path(folder) / "home", workers=2, environment=settings) as platform,
     ):
-        s3 = aws.client("s3", platform.control_url)
-        s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": aws.REGION})
-        for number in range(2 * runs):
-            s3.put_object(Bucket="models", Key=f"all/onnx-{number}", Body=another_onnx(Path(folder), number))
-        for number in range(runs + 1):
-            s3.put_object(Bucket="models", Key=f"all/script-{number}", Body=script(number))
-        sagemaker = aws.client("sagemaker", platform.control_url)
-        runtime = aws.client("sagemaker-runtime", platform.inference_url)
-
-        def endpoint(name: str, key: str, mode: str | None = None, **variant: Any) -> float:
-            """Make an endpoint; return the seconds until it is InService."""
-            container = {"Image": SKLEARN, "ModelDataUrl": f"s3://models/{key}"}
-            container |= {} if mode is None else {"Mode": mode}
-            sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
-            item = {"VariantName": "A", "ModelName": name, **variant}
-            if "ServerlessConfig" not in item:
-                item |= {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-            sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[item])
-            began = time.monotonic()
-            sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-            while (found := sagemaker.describe_endpoint(EndpointName=name))["EndpointStatus"] == "Creating":
-                time.sleep(0.005)
-            seconds = time.monotonic() - began
-            if found["EndpointStatus"] != "InService":
-                raise SystemExit(found["FailureReason"])
-            return seconds
-
-        def asked(name: str, body: bytes = BODY, **more: Any) -> float:
-            """Ask once; return the seconds it took."""
-            media = "application/json" if body is BODY else "text/csv"
-            began = time.monotonic()
-            runtime.invoke_endpoint(EndpointName=name, ContentType=media, Body=body, **more)["Body"].read()
-            return time.monotonic() - began
-
-        tell("create_endpoint to InService, ONNX", [endpoint(f"o{n}", f"all/onnx-{n}") for n in range(runs)])
+        program, first, second = Program(platform), range(runs), range(runs, 2 * runs)
+        program.upload(Path(folder), runs)
+        made = [program.create(f"onnx-{number}", f"all/onnx-{number}") for number in first]
+        tell("create_endpoint to InService, ONNX", made)
+        made = [program.create(f"script-{number}", f"all/script-{number}") for number in first]
+        tell("create_endpoint to InService, scikit-learn script", made)
+        for number in first:  # their replicas would take memory from what follows
+            program.sagemaker.delete_endpoint(EndpointName=f"script-{number}")
+        program.create("many", "all/", "MultiModel")
+        keys = [f"onnx-{number}" for number in second]
         tell(
-            "create_endpoint to InService, scikit-learn script",
-            [endpoint(f"s{n}", f"all/script-{n}") for n in range(runs)],
+            "first answer of a model of a folder, ONNX",
+            [program.ask("many", TargetModel=key) for key in keys],
         )
-        for number in range(runs):
-            sagemaker.delete_endpoint(EndpointName=f"s{number}")
-        endpoint("many", "all/", "MultiModel")
-        keys = [f"onnx-{n}" for n in range(runs + 1)]
-        tell(
-            "first answer of a model of a folder, ONNX", [asked("many", TargetModel=key) for key in keys[1:]]
-        )
-        tell("every other one", [asked("many", TargetModel=key) for key in keys[1:] * 20])
-        keys = [f"script-{n}" for n in range(1, runs + 1)]
-        tell("first answer, scikit-learn script", [asked("many", CSV, TargetModel=key) for key in keys])
-        endpoint("rare", "all/script-0", ServerlessConfig={"MemorySizeInMB": 1024, "MaxConcurrency": 1})
-        woken = []
-        for _ in range(max(3, runs // 3)):
-            wait_for(lambda: not any(n.startswith("replica-rare") for n in platform.table()), 30.0)
-            woken.append(asked("rare", CSV))
-        tell("answer of a serverless endpoint that slept", woken)
+        tell("every other one", [program.ask("many", TargetModel=key) for key in keys * 20])
+        keys = [f"script-{number}" for number in second]
+        firsts = [program.ask("many", CSV, TargetModel=key) for key in keys]
+        tell("first answer of one, scikit-learn script", firsts)
+        program.create("rare", "all/script-0", ServerlessConfig={"MemorySizeInMB": 1024, "MaxConcurrency": 1})
+        tell("answer of a serverless endpoint that slept", [program.wake("rare") for _ in range(3)])
         ports = {"8090": platform.control_url, "8080": platform.inference_url}
-        in_turns(ports)
+        ask_in_turns(ports)
         for port, url in ports.items():
-            with_wrk(port, url)
+            ask_with_wrk(port, url)
 
 
 def another_onnx(folder: Path, number: int) -> bytes:
@@ -133,7 +153,7 @@ def script(number: int) -> bytes:
     return pack({"code/inference.py": SCRIPT, "model.pkl": pickle.dumps(model)})
 
 
-def in_turns(ports: dict[str, str]) -> None:
+def ask_in_turns(ports: dict[str, str]) -> None:
     """Ask one row at a time by boto3, in turns of a hundred."""
     took: dict[str, list[float]] = {port: [] for port in ports}
     clients = {port: aws.client("sagemaker-runtime", url) for port, url in ports.items()}
@@ -141,19 +161,18 @@ def in_turns(ports: dict[str, str]) -> None:
         for port, client in clients.items():
             for _ in range(100):
                 began = time.monotonic()
-                client.invoke_endpoint(EndpointName="o0", ContentType="application/json", Body=BODY)[
-                    "Body"
-                ].read()
+                reply = client.invoke_endpoint(EndpointName="onnx-0", ContentType=JSON, Body=BODY)
+                reply["Body"].read()
                 took[port].append(time.monotonic() - began)
     for port, seconds in took.items():
         low, high = statistics.median(seconds) * 1e3, sorted(seconds)[int(len(seconds) * 0.99)] * 1e3
         print(f"boto3, one row at a time, port {port}: p50 {low:.2f} ms, p99 {high:.2f} ms")
 
 
-def with_wrk(port: str, url: str) -> None:
+def ask_with_wrk(port: str, url: str) -> None:
     """Ask with many connections at once; no key is configured, so any signature will do."""
     head = (
-        f"POST /endpoints/o0/invocations HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        f"POST /endpoints/onnx-0/invocations HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         f"Authorization: AWS4-HMAC-SHA256 Credential=any/20260101/{aws.REGION}/sagemaker/aws4_request, "
         "SignedHeaders=host, Signature=0\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
