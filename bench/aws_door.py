@@ -3,8 +3,8 @@
     .venv/bin/python bench/aws_door.py [RUNS]
 
 Everything by boto3, as a program of somebody else would. From `create_endpoint` to InService for an ONNX file
-and for a scikit-learn script; from the first request for a model of a folder to its answer; from a request to a
-serverless endpoint that sleeps. One row at a time through the control port and at the inference port, in
+and for a scikit-learn script; from the first request for a model of a folder to its answer; from a request to
+a serverless endpoint that sleeps. One row at a time through the control port and at the inference port, in
 turns; then wrk on each.
 """
 
