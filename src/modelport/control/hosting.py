@@ -31,12 +31,12 @@ from modelport.domain.planning.hosting import (
     blamed,
     choose_leaving,
     judge_guest,
-    model_of,
+    unrecorded,
 )
 from modelport.domain.planning.replicas import VariantReplicas, serverless_copies
 from modelport.domain.planning.rollout import RolloutState
 from modelport.domain.planning.routes import Place, places_in, source_of
-from modelport.domain.registry import Model, ModelSpec, Step
+from modelport.domain.registry import Model, ModelNotes, Step
 from modelport.domain.routes import HostedBy, HostedRoute, Hosting
 from modelport.durable import crash_point
 from modelport.wire.feed import HostedName
@@ -292,8 +292,8 @@ class HostedModels:
                 "there is an object located at the URL"
             ) from error
         container = replace(owner.spec.primary_container, model_data_url=url, mode=None)
-        own = f"{owner.name}/{name}@{digest}"
-        return model_of(owner, own, ModelSpec(own, container))
+        notes = ModelNotes(digest="", model_version=owner.name)
+        return unrecorded(f"{owner.name}/{name}@{digest}", container, notes, owner.created_at)
 
     def _give_up(self, key: HostedKey, reason: str, now: float, *, known: bool = True) -> None:
         """Let nobody wait for a model any more."""

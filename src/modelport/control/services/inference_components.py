@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from modelport.control.services.models import check_serves
 from modelport.control.services.page import Page, page_of
+from modelport.control.services.resources import make
 from modelport.control.services.wishes import check_model_approved, check_not_deleting
 from modelport.domain.endpoint import Endpoint, EndpointConfig
 from modelport.domain.errors import Conflict, InvalidInput, NotFound
@@ -21,7 +22,7 @@ from modelport.domain.inference_component import (
 )
 from modelport.domain.names import check_name
 from modelport.domain.registry import MULTI_MODEL, Model
-from modelport.domain.resource import Kind, Resource
+from modelport.domain.resource import Kind
 from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
 
@@ -62,20 +63,16 @@ class InferenceComponents:
             spec = replace(spec, variant_name=_find_variant(tx, endpoint, spec.variant_name))
             _check_copies(spec)
             _check_served(tx, spec)
-            component: InferenceComponent = Resource(
-                kind=Kind.INFERENCE_COMPONENT,
-                name=spec.inference_component_name,
-                parent=None,
-                spec=spec,
+            component: InferenceComponent = make(
+                tx,
+                Kind.INFERENCE_COMPONENT,
+                spec.inference_component_name,
+                spec,
                 status=ComponentState(ComponentStatus.CREATING),
-                modelport=ComponentNotes(),
-                generation=1,
-                observed_generation=0,
-                created_at=tx.now,
-                modified_at=tx.now,
+                notes=ComponentNotes(),
+                settled=False,
+                told=_tell(spec),
             )
-            tx.create(component)
-            tx.event("create", Kind.INFERENCE_COMPONENT, component.name, _tell(spec))
         self._wake()
         return component
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from modelport.domain.inference_component import ComponentState, ComponentStatus, InferenceComponent
-from modelport.domain.planning.hosting import Guest, HostedKey, Outlook
+from modelport.domain.planning.hosting import Guest, HostedKey, Outlook, unrecorded
 from modelport.domain.planning.routes import COMPONENTS
-from modelport.domain.registry import ContainerDefinition, Model, ModelNotes, ModelSpec, Step
-from modelport.domain.resource import Kind, Nothing, Resource
+from modelport.domain.registry import ContainerDefinition, Model, ModelNotes, Step
 from modelport.domain.routes import HostedRoute
 
 NAME_DIGITS = 16
@@ -78,16 +77,5 @@ def _model_of(component: InferenceComponent, container: ContainerDefinition) -> 
     """Return the Model that a container of its own is, though there is no record of it."""
     step = component.modelport.step or Step()
     digest = hashlib.sha256(repr(container).encode("utf-8")).hexdigest()[:NAME_DIGITS]
-    name = f"{component.name}/{digest}"
-    return Resource(
-        kind=Kind.MODEL,
-        name=name,
-        parent=None,
-        spec=ModelSpec(name, container),
-        status=Nothing(),
-        modelport=ModelNotes(step.digest, component.name, step.code),
-        generation=1,
-        observed_generation=1,
-        created_at=component.created_at,
-        modified_at=component.created_at,
-    )
+    notes = ModelNotes(step.digest, component.name, step.code)
+    return unrecorded(f"{component.name}/{digest}", container, notes, component.created_at)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import NamedTuple
 
 from modelport.domain.planning.endpoint import (
@@ -25,7 +26,7 @@ from modelport.domain.planning.endpoint import (
 from modelport.domain.planning.replicas import VariantReplicas, hosted_replicas
 from modelport.domain.planning.rollout import Rollout, RolloutState
 from modelport.domain.planning.routes import Place, places_in
-from modelport.domain.registry import Model, ModelNotes, ModelSpec, Step
+from modelport.domain.registry import ContainerDefinition, Model, ModelNotes, ModelSpec, Step
 from modelport.domain.resource import Kind, Nothing, Resource
 from modelport.domain.routes import EndpointRoute, HostedBy, HostedRoute
 
@@ -195,23 +196,24 @@ def _hosted_in(routes: Iterable[EndpointRoute]) -> Iterable[tuple[HostedKey, Hos
                 yield HostedKey(place, model.name), model
 
 
-def model_of(owner: Model, name: str, spec: ModelSpec) -> Model:
-    """Return the Model that one of many is, though there is no record of it.
+def unrecorded(name: str, container: ContainerDefinition, notes: ModelNotes, created_at: datetime) -> Model:
+    """Return a Model of which there is no record: one of many, or the container of a component.
 
     Args:
-        owner: The Model that stands for all of them.
-        name: Of this one: unlike that of any Model of the records, and another one where its bytes are.
-        spec: What it serves.
+        name: Unlike that of any Model of the records, and another one where its bytes are.
+        container: What it serves.
+        notes: What is known of that.
+        created_at: Of what it belongs to.
     """
     return Resource(
         kind=Kind.MODEL,
         name=name,
         parent=None,
-        spec=spec,
+        spec=ModelSpec(name, container),
         status=Nothing(),
-        modelport=ModelNotes(digest="", model_version=owner.name),
+        modelport=notes,
         generation=1,
         observed_generation=1,
-        created_at=owner.created_at,
-        modified_at=owner.created_at,
+        created_at=created_at,
+        modified_at=created_at,
     )
