@@ -34,7 +34,7 @@ from modelport.domain.planning.endpoint import (
     plan,
 )
 from modelport.domain.planning.guardrails import Note
-from modelport.domain.planning.replicas import names_in
+from modelport.domain.planning.replicas import VariantReplicas, names_in
 from modelport.domain.planning.rollout import (
     Abandon,
     Activate,
@@ -65,6 +65,9 @@ INHERITED_S = 60.0
 
 MENDS_MAX = 2
 """Times a model that a worker lost is loaded again, before its endpoint is Failed: it may kill workers."""
+
+Wanted = dict[str, EndpointRoute | None]
+"""Endpoint name to the route that it is to have."""
 
 Tallies = Mapping[str, Mapping[str, Tally]]
 """Endpoint name to model version to its tally."""
@@ -170,9 +173,34 @@ class EndpointReconciler:
         observed = self._observe()
         look = self._hosting.look(self._snapshot, observed)
         observed = replace(observed, hosted=look.hosted)
-        wanted: dict[str, EndpointRoute | None] = {}
-        runs = look.runs
         changed = self._hosting.settle(self._snapshot, observed, look)
+        runs = look.runs
+        acted, wanted = self._ask_planners(observed, runs)
+        changed |= acted
+        changed |= self._advance(observed, wanted)
+        self._replicas.want(runs, self._asked_replicas())
+        for digest, trial in observed.trials.items():
+            if trial.state is TrialState.FAILED:
+                self._canaries.forget(digest)  # whoever needed it has said so by now; a new wish tries anew
+        for key, seen in observed.archives.items():
+            if seen.state is TrialState.FAILED:
+                self._archives.forget(key)  # as a failed trial
+        if changed:
+            return 0.0
+        return START_POLL_S if runs else RESYNC_S
+
+    def _ask_planners(self, observed: Observed, runs: list[VariantReplicas]) -> tuple[bool, Wanted]:
+        """Do what the planners say about each endpoint.
+
+        Args:
+            observed: What is so.
+            runs: Takes the replicas that are to run.
+
+        Returns:
+            Whether to look again at once, and what the next table is to change: what wishes need, or where
+            that is nothing, what is hosted beside them.
+        """
+        changed, wanted, beside = False, Wanted(), Wanted()
         endpoints = self._snapshot.endpoints()
         for endpoint in endpoints:
             config = self._snapshot.config(endpoint.spec.endpoint_config_name)
@@ -185,21 +213,13 @@ class EndpointReconciler:
             for action in actions:
                 if isinstance(action, Run):
                     runs += action.replicas
+                elif isinstance(action, Want):
+                    (beside if action.beside else wanted)[action.endpoint] = action.route
                 else:
-                    changed |= self._act(endpoint, action, wanted)
+                    changed |= self._act(endpoint, action)
         known = {endpoint.name for endpoint in endpoints} | self._snapshot.damaged
         wanted |= {route.endpoint: None for route in self._active.endpoints if route.endpoint not in known}
-        changed |= self._advance(observed, wanted)
-        self._replicas.want(runs, self._asked_replicas())
-        for digest, trial in observed.trials.items():
-            if trial.state is TrialState.FAILED:
-                self._canaries.forget(digest)  # whoever needed it has said so by now; a new wish tries anew
-        for key, seen in observed.archives.items():
-            if seen.state is TrialState.FAILED:
-                self._archives.forget(key)  # as a failed trial
-        if changed:
-            return 0.0
-        return START_POLL_S if runs else RESYNC_S
+        return changed, wanted or beside
 
     def _before(self, endpoint: Endpoint) -> Before | None:
         """Return what an endpoint serves while it moves on; None where that is nothing, or not known."""
@@ -290,15 +310,12 @@ class EndpointReconciler:
                 _log.warning("worker.silent", index=worker.index, revision=self._active.revision)
                 self._workers.drop(worker.index)
 
-    def _act(self, endpoint: Endpoint, action: Action, wanted: dict[str, EndpointRoute | None]) -> bool:
+    def _act(self, endpoint: Endpoint, action: Action) -> bool:
         if isinstance(action, TryModel):
             self._canaries.start(action.digest)
             return False
         if isinstance(action, LookInto):
             self._archives.start(action.model)
-            return False
-        if isinstance(action, Want):
-            wanted[action.endpoint] = action.route
             return False
         if isinstance(action, Note):
             crash_point("endpoint.before_note")
@@ -316,7 +333,7 @@ class EndpointReconciler:
             _log.info("endpoint.gone", endpoint=endpoint.name)
         return True
 
-    def _advance(self, observed: Observed, wanted: dict[str, EndpointRoute | None]) -> bool:
+    def _advance(self, observed: Observed, wanted: Wanted) -> bool:
         """Take the next step with the tables; return whether to look again at once."""
         step = decide(observed.rollout, wanted)
         if isinstance(step, Publish) and self._was_in_vain(step.changes):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -19,7 +19,7 @@ from modelport.control.ownership import Ownership
 from modelport.control.snapshot import Snapshot
 from modelport.domain.clock import Clock
 from modelport.domain.errors import NotFound
-from modelport.domain.inference_component import InferenceComponent
+from modelport.domain.inference_component import ComponentNotes, ComponentStatus, InferenceComponent
 from modelport.domain.planning import components
 from modelport.domain.planning.endpoint import LookInto, Observed, TryModel, archive_key
 from modelport.domain.planning.hosting import (
@@ -36,7 +36,7 @@ from modelport.domain.planning.hosting import (
 from modelport.domain.planning.replicas import VariantReplicas, serverless_copies
 from modelport.domain.planning.rollout import RolloutState
 from modelport.domain.planning.routes import Place, places_in, source_of
-from modelport.domain.registry import Model, ModelNotes, Step
+from modelport.domain.registry import Model, ModelNotes
 from modelport.domain.routes import HostedBy, HostedRoute, Hosting
 from modelport.durable import crash_point
 from modelport.wire.feed import HostedName
@@ -48,7 +48,11 @@ ASK_S = 5.0
 """A request that waits is spoken of every second; what nobody spoke of for so long, nobody waits for."""
 
 PATIENCE_S = 5.0
-"""A model that could not be hosted is not tried again for so long, however often it is asked for."""
+PATIENCE_MAX_S = 600.0
+"""A model that failed is not tried again for so long, four times longer each time, whoever asks for it."""
+
+SETBACKS_MAX = 3
+"""Times a component's model may be lost by workers before it is Failed: it may kill them."""
 
 COMING_MAX = 8
 """Models that are looked into, tried and started at one time; others that are asked for have their turn."""
@@ -80,11 +84,26 @@ class Objects(Protocol):
         ...
 
 
+class Setback(NamedTuple):
+    """What kept a model from being hosted.
+
+    Args:
+        reason: In plain words.
+        times: How often, lately.
+        until: Monotonic seconds; until then it is not tried again.
+    """
+
+    reason: str
+    times: int
+    until: float
+
+
 @dataclass(slots=True)
 class Look:
     """What came of one look: what every place is to host, and the replicas that are to run for it."""
 
     blamed: Mapping[HostedKey, str]  # for a table that failed
+    places: set[Place] = field(default_factory=set)  # of the table that serves
     hosted: dict[Place, tuple[HostedRoute, ...]] = field(default_factory=dict)
     runs: list[VariantReplicas] = field(default_factory=list)
     outlooks: dict[str, Outlook] = field(default_factory=dict)  # of components, by name
@@ -128,7 +147,8 @@ class HostedModels:
         self._asked: dict[HostedKey, float] = {}  # and when somebody last said so
         self._used: dict[HostedKey, float] = {}
         self._guests: dict[HostedKey, Guest] = {}  # of those asked for
-        self._hopeless: dict[HostedKey, tuple[str, float]] = {}  # why, and until when
+        self._setbacks: dict[HostedKey, Setback] = {}
+        self._lost: frozenset[str] = frozenset()  # what some worker does not have
 
     def look(self, snapshot: Snapshot, observed: Observed) -> Look:
         """See what is to be hosted, and do what that needs.
@@ -139,11 +159,10 @@ class HostedModels:
         """
         now = self._clock.monotonic()
         self._hear(now)
-        look = Look(blamed=blamed(observed.rollout, observed.served))
-        for key, reason in look.blamed.items():
-            self._give_up(key, reason, now)
+        look = Look(self._note_setbacks(observed, now))
         for route in observed.active.endpoints:
             for place, _, hosting in places_in(route):
+                look.places.add(place)
                 coming = _coming(place, observed)
                 if hosting.by is HostedBy.COMPONENT:
                     self._look_at_components(place, hosting, snapshot, observed, look)
@@ -152,7 +171,7 @@ class HostedModels:
                 if coming is not None:  # one change after the other
                     look.hosted[place] = coming
                     look.fixed.add(place)
-        self._let_leave(look, observed, now)
+        self._let_leave(look, snapshot, observed, now)
         self._forget(look, now)
         return look
 
@@ -166,19 +185,18 @@ class HostedModels:
         }
         changed = False
         for component in snapshot.components():
-            if component.settled and components.key_of(component) not in look.blamed:
-                continue
             serving = served.get(components.key_of(component))
             if component.modelport.deleting:
                 if serving is None and not observed.lagging and self._ownership.hold(component):
                     crash_point("component.before_remove")
                     changed |= self._ownership.remove(component, "gone")
+                    self._forget_archive(component)
                 continue
             settled = components.settle(
                 component,
                 self._outlook_of(component, snapshot, look),
                 serving,
-                self._found_in(component),
+                self._notes_of(component, snapshot),
                 everywhere=observed.everywhere,
                 now=self._clock.now(),
             )
@@ -187,21 +205,53 @@ class HostedModels:
                 status = settled.status
                 told = status.failure_reason or f"InService with {status.current_copy_count} copies"
                 changed |= self._ownership.write_back(settled, told)
+                self._forget_archive(component)
+                if status.failure_reason is not None:
+                    self._setbacks.pop(components.key_of(component), None)  # a new wish tries anew
         return changed
 
     def _outlook_of(self, component: InferenceComponent, snapshot: Snapshot, look: Look) -> Outlook:
-        known = look.outlooks.get(component.name)
-        if known is not None:
-            return known
-        endpoints = {endpoint.name for endpoint in snapshot.endpoints()}
-        if component.spec.endpoint_name not in endpoints:
-            return Outlook(problem=f"endpoint {component.spec.endpoint_name!r} does not exist")
-        return Outlook()  # its endpoint does not serve yet
+        """Return how it stands with a component, also where its place is gone."""
+        spec, endpoint = component.spec, snapshot.endpoint(component.spec.endpoint_name)
+        if components.key_of(component).place in look.places:
+            return look.outlooks.get(component.name, Outlook())
+        if endpoint is None and spec.endpoint_name not in snapshot.damaged:
+            return Outlook(problem=f"endpoint {spec.endpoint_name!r} does not exist")
+        if endpoint is None or not endpoint.settled:
+            return Outlook()  # it does not serve yet, or nobody can tell
+        return Outlook(
+            problem=f"endpoint {spec.endpoint_name!r} serves no variant {spec.variant_name!r} for components"
+        )
 
-    def _found_in(self, component: InferenceComponent) -> Step | None:
-        """Return what the container of a component was found to hold."""
+    def _notes_of(self, component: InferenceComponent, snapshot: Snapshot) -> ComponentNotes:
+        """Return what is known of what a component serves."""
+        notes = component.modelport
+        if component.spec.container is None:
+            model = snapshot.model(component.spec.model_name or "")
+            return notes if model is None else replace(notes, source=source_of(model))
         guest = components.guest_of(component, None)
-        return None if guest is None else self._archives.found().get(archive_key(guest.model))
+        found = None if guest is None else self._archives.found().get(archive_key(guest.model))
+        return notes if found is None else replace(notes, step=found)
+
+    def _forget_archive(self, component: InferenceComponent) -> None:
+        """Let the container of a component be looked into again: its notes have what was found."""
+        guest = components.guest_of(component, None)
+        if guest is not None:
+            self._archives.forget(archive_key(guest.model))
+
+    def _note_setbacks(self, observed: Observed, now: float) -> Mapping[HostedKey, str]:
+        """Give up on what a table failed for, and on what a worker lost; return the former."""
+        blame = blamed(observed.rollout, observed.served)
+        for key, reason in blame.items():
+            self._give_up(key, reason, now)
+        lost = {digest: why for digest, why in observed.broken.items() if digest not in self._lost}
+        self._lost = frozenset(observed.broken)
+        for route in observed.active.endpoints if lost else ():
+            for place, _, hosting in places_in(route):
+                for model in hosting.models:
+                    if model.digest in lost:
+                        self._give_up(HostedKey(place, model.name), lost[model.digest], now, first_s=0.0)
+        return blame
 
     def _hear(self, now: float) -> None:
         asked, used = self._news.take_news()
@@ -240,9 +290,9 @@ class HostedModels:
     ) -> Outlook | None:
         """Return how it stands with a model that requests wait for; None: they need not any more."""
         now = self._clock.monotonic()
-        hopeless = self._hopeless.get(key)
-        if hopeless is not None and now < hopeless[1]:
-            self._refuse(key, hopeless[0], known=True)
+        setback = self._setbacks.get(key)
+        if setback is not None and now < setback.until:
+            self._refuse(key, setback.reason, known=True)
             return None
         guest = self._guests.get(key)
         if guest is None:
@@ -268,18 +318,13 @@ class HostedModels:
         owner = snapshot.model(source.rpartition("@")[0])
         if owner is None or source_of(owner) != source:
             raise NotFound(f"the model of variant {variant!r} of endpoint {endpoint!r} was deleted")
-        if hosting.by is HostedBy.SERVERLESS:
-            return self._find_serverless(key, owner, snapshot)
-        return Guest(key, self._find_in_folder(key.name, owner))
-
-    def _find_serverless(self, key: HostedKey, owner: Model, snapshot: Snapshot) -> Guest:
-        endpoint, variant, _ = key.place
-        config = snapshot.config(snapshot.serving_config(endpoint) or "")
-        for item in () if config is None else config.spec.production_variants:
-            if item.variant_name == variant and item.serverless_config is not None:
-                timeout_s = item.container_startup_health_check_timeout_in_seconds
-                return Guest(key, owner, serverless_copies(item.serverless_config), timeout_s)
-        raise NotFound(f"the config of variant {variant!r} of endpoint {endpoint!r} was deleted")
+        item = snapshot.variant(endpoint, variant)
+        timeout_s = None if item is None else item.container_startup_health_check_timeout_in_seconds
+        if hosting.by is HostedBy.TARGET_MODEL:
+            return Guest(key, self._find_in_folder(key.name, owner), start_timeout_s=timeout_s)
+        if item is None or item.serverless_config is None:
+            raise NotFound(f"the config of variant {variant!r} of endpoint {endpoint!r} was deleted")
+        return Guest(key, owner, serverless_copies(item.serverless_config), timeout_s)
 
     def _find_in_folder(self, name: str, owner: Model) -> Model:
         url = f"{owner.modelport.models}{name}"
@@ -295,13 +340,25 @@ class HostedModels:
         notes = ModelNotes(digest="", model_version=owner.name)
         return unrecorded(f"{owner.name}/{name}@{digest}", container, notes, owner.created_at)
 
-    def _give_up(self, key: HostedKey, reason: str, now: float, *, known: bool = True) -> None:
-        """Let nobody wait for a model any more."""
+    def _give_up(
+        self, key: HostedKey, reason: str, now: float, *, known: bool = True, first_s: float = PATIENCE_S
+    ) -> None:
+        """Let nobody wait for a model any more.
+
+        Args:
+            key: Which.
+            reason: Why, in plain words.
+            now: Monotonic seconds.
+            known: There is such a model.
+            first_s: Seconds in which it is not tried again, where it is the first time.
+        """
         guest = self._guests.pop(key, None)
         if guest is not None:
             self._archives.forget(archive_key(guest.model))
         if known:  # else it may be uploaded at any moment, and looking costs next to nothing
-            self._hopeless[key] = (reason, now + PATIENCE_S)
+            times = self._setbacks[key].times + 1 if key in self._setbacks else 1
+            patience_s = first_s if times == 1 else min(PATIENCE_S * 4 ** (times - 2), PATIENCE_MAX_S)
+            self._setbacks[key] = Setback(reason, times, now + patience_s)
         self._refuse(key, reason, known=known)
 
     def _refuse(self, key: HostedKey, reason: str, *, known: bool) -> None:
@@ -309,25 +366,36 @@ class HostedModels:
             _log.warning("hosted.refused", place=key.place[:2], model=key.name, reason=reason)
             self._news.refuse(HostedName(*key.place, key.name), reason, known=known)
 
-    def _let_leave(self, look: Look, observed: Observed, now: float) -> None:
-        """Take out what nobody asked for long, and what is too much."""
-        by = {
-            place: hosting.by
+    def _let_leave(self, look: Look, snapshot: Snapshot, observed: Observed, now: float) -> None:
+        """Take out what nobody asked for long, and what is too much; never what could not come back."""
+        hostings = {
+            place: hosting
             for route in observed.active.endpoints
             for place, _, hosting in places_in(route)
             if hosting.by is not HostedBy.COMPONENT and place not in look.fixed
         }
         uses = {
             HostedKey(place, model.name): Use(
-                by[place], model, self._used.setdefault(HostedKey(place, model.name), now)
+                hostings[place].by, model, self._used.setdefault(HostedKey(place, model.name), now)
             )
             for place, models in look.hosted.items()
-            if place in by
+            if place in hostings
             for model in models
         }
         for key in choose_leaving(uses, now, self._limits):
+            if uses[key].by is HostedBy.SERVERLESS and not self._can_return(
+                key, hostings[key.place], snapshot
+            ):
+                continue
             models = tuple(model for model in look.hosted[key.place] if model.name != key.name)
             look.hosted[key.place] = models
+
+    def _can_return(self, key: HostedKey, hosting: Hosting, snapshot: Snapshot) -> bool:
+        try:
+            self._find(key, hosting, snapshot)
+        except NotFound:  # its Model or its config was deleted: it serves on, as it is
+            return False
+        return True
 
     def _forget(self, look: Look, now: float) -> None:
         """Forget what nobody speaks of any more."""
@@ -336,7 +404,7 @@ class HostedModels:
         for key in [key for key in self._guests if key not in self._asked]:
             guest = self._guests.pop(key)
             self._archives.forget(archive_key(guest.model))
-        self._hopeless = {key: value for key, value in self._hopeless.items() if now < value[1]}
+        self._setbacks = {key: one for key, one in self._setbacks.items() if now < one.until + PATIENCE_MAX_S}
         there = {HostedKey(place, model.name) for place, models in look.hosted.items() for model in models}
         self._used = {key: at for key, at in self._used.items() if key in there or key in self._asked}
 
@@ -346,7 +414,7 @@ class HostedModels:
         self, place: Place, hosting: Hosting, snapshot: Snapshot, observed: Observed, look: Look
     ) -> None:
         served = {model.name: model for model in hosting.models if model.digest not in observed.broken}
-        there: dict[str, HostedRoute] = {}
+        there = {name: model for name, model in served.items() if name in snapshot.damaged_components}
         for component in snapshot.components():
             if components.key_of(component).place != place or component.modelport.deleting:
                 continue
@@ -367,18 +435,23 @@ class HostedModels:
         observed: Observed,
         blame: Mapping[HostedKey, str],
     ) -> Outlook:
+        """Return how it stands with a component; nothing where it is Failed: a new wish tries anew."""
+        failed = component.status.inference_component_status is ComponentStatus.FAILED
+        if component.settled and failed:
+            return Outlook()
         key = components.key_of(component)
         if key in blame:
             return Outlook(problem=blame[key])
-        if component.settled and component.status.failure_reason is not None:
-            return Outlook()  # a new wish tries anew
-        guest = components.guest_of(component, snapshot.model(component.spec.model_name or ""))
+        setback = self._setbacks.get(key)
+        if setback is not None and setback.times >= SETBACKS_MAX:
+            return Outlook(problem=f"{setback.reason}, {setback.times} times")
+        model = snapshot.model(component.spec.model_name or "")
+        if component.settled and model is not None and source_of(model) != component.modelport.source:
+            model = None  # another one of its name
+        guest = components.guest_of(component, model)
         if guest is None:
-            gone = f"model {component.spec.model_name!r} does not exist"
-            return Outlook() if component.settled else Outlook(problem=gone)
+            return Outlook(problem=f"model {component.spec.model_name!r} does not exist any more")
         outlook = judge_guest(guest, observed, self._archives.found())
-        if outlook.problem is not None and component.settled:
-            return Outlook()  # what was ready serves on; a replica that ended comes back
         self._start(outlook)
         return outlook
 

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from modelport.domain.alarm import Alarm, AlarmState
-from modelport.domain.endpoint import Endpoint, EndpointConfig
+from modelport.domain.endpoint import Endpoint, EndpointConfig, ProductionVariant
 from modelport.domain.errors import Corrupted
 from modelport.domain.inference_component import InferenceComponent
 from modelport.domain.registry import Model
@@ -38,10 +38,11 @@ class Snapshot:
             )
         }
         self.damaged: frozenset[str] = frozenset()
+        self.damaged_components: frozenset[str] = frozenset()
 
     def refresh(self) -> None:
-        """Look again. Endpoints whose record is damaged are left out and named in `damaged`."""
-        damaged = set()
+        """Look again. Endpoints and components whose record is damaged are left out, and named."""
+        damaged: dict[Kind, set[str]] = {kind: set() for kind in self._known}
         with self._records.reading() as tx:
             for kind, known in self._known.items():
                 digests = tx.digests(kind)
@@ -50,9 +51,10 @@ class Snapshot:
                 for name, digest in digests.items():
                     if name not in known or known[name][0] != digest:
                         known[name] = (digest, _read(tx, kind, name))
-                    if kind is Kind.ENDPOINT and known[name][1] is None:
-                        damaged.add(name)
-        self.damaged = frozenset(damaged)
+                    if known[name][1] is None:
+                        damaged[kind].add(name)
+        self.damaged = frozenset(damaged[Kind.ENDPOINT])
+        self.damaged_components = frozenset(damaged[Kind.INFERENCE_COMPONENT])
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints, by name."""
@@ -73,10 +75,17 @@ class Snapshot:
             if alarm is not None and alarm.status.state_value is AlarmState.ALARM
         )
 
-    def serving_config(self, endpoint: str) -> str | None:
-        """Return the name of the config that an endpoint serves; None: none, or there is no such endpoint."""
-        found: Endpoint | None = self._known[Kind.ENDPOINT].get(endpoint, ("", None))[1]
-        return None if found is None else found.status.endpoint_config_name
+    def endpoint(self, name: str) -> Endpoint | None:
+        """Return an endpoint, None when there is none, or its record is damaged."""
+        found: Endpoint | None = self._known[Kind.ENDPOINT].get(name, ("", None))[1]
+        return found
+
+    def variant(self, endpoint: str, name: str) -> ProductionVariant | None:
+        """Return a variant of the config that an endpoint serves; None where that is not known any more."""
+        found = self.endpoint(endpoint)
+        config = None if found is None else self.config(found.status.endpoint_config_name or "")
+        variants = () if config is None else config.spec.production_variants
+        return next((item for item in variants if item.variant_name == name), None)
 
     def model(self, name: str) -> Model | None:
         """Return a Model, None when there is none."""

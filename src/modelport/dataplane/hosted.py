@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from modelport.dataplane.protocols import Ask
 
 TOLD_MAX = 200
-"""So many names are told control at one time: all of them are one frame, also where each is long."""
+"""So many names are told control in one frame, also where each is long."""
 
 
 class Absent(Exception):
@@ -78,6 +78,12 @@ class HostingVariant(ServedVariant):
     def aim(self, ask: Ask) -> ServedVariant:
         """Return the hosted model that a request names."""
         name = self._name_in(ask)
+        together = self.hosting.together
+        if together is not None and self._queue.waiting >= together:
+            raise Throttled(
+                f"{self._queue.waiting} requests are open, and MaxConcurrency of variant "
+                f"{self.route.variant!r} is {together}"
+            )
         served = self._served.get(name)
         if served is None:
             route = self._models.get(name)
@@ -85,12 +91,6 @@ class HostingVariant(ServedVariant):
                 self._miss(name)
             served = self._served[name] = self._serve(route)
             served.asynchronous = self.asynchronous
-        together = self.hosting.together
-        if together is not None and self._queue.waiting >= together:
-            raise Throttled(
-                f"{self._queue.waiting} requests are open, and MaxConcurrency of variant "
-                f"{self.route.variant!r} is {together}"
-            )
         if self.hosting.by is not HostedBy.COMPONENT:
             self._used(self._full(name))
         return served
@@ -194,11 +194,11 @@ class HostedRequests:
     def speak(self) -> None:
         """Tell control what requests wait for, and what was asked; called every second."""
         wanted = self._waiting.wanted()
-        if wanted:
-            self.ask(tuple(wanted[:TOLD_MAX]))
-        if self._used:
-            told = [self._used.pop() for _ in range(min(TOLD_MAX, len(self._used)))]
-            self.tell_used(tuple(told))
+        for start in range(0, len(wanted), TOLD_MAX):
+            self.ask(tuple(wanted[start : start + TOLD_MAX]))
+        used, self._used = list(self._used), set()
+        for start in range(0, len(used), TOLD_MAX):
+            self.tell_used(tuple(used[start : start + TOLD_MAX]))
 
     def look_at(self, table: RouteTable) -> None:
         """Let those go on whose model is in a new table, or whose variant is not."""

@@ -158,8 +158,10 @@ class Invoker:
         self, exchange: Exchange, ask: Ask, variant: ServedVariant | None, absent: Absent
     ) -> None:
         """Let a request wait for a model that some table to come may host; it belongs to none so far."""
+        queue = exchange.queue
 
         def go_on(problem: ModelportError | None) -> None:
+            queue.waiting -= 1
             if problem is not None:
                 self._refuse(exchange, ask, variant, problem)
             elif exchange.answered is not None:
@@ -169,6 +171,8 @@ class Invoker:
             self._hosted.hold(exchange, absent.model, go_on)
         except ModelportError as error:
             self._refuse(exchange, ask, variant, error)
+        else:
+            queue.waiting += 1
 
     def _go_on(
         self,

@@ -73,10 +73,13 @@ class ComponentNotes:
 
     Args:
         step: What its container holds, once somebody looked; None: nobody has, or it serves a Model.
+        source: Which Model it serves, by name and time; empty: none, or nobody has looked. Another one that
+            is made under its name is another Model.
         deleting: A delete was asked for.
     """
 
     step: Step | None = None
+    source: str = ""
     deleting: bool = False
 
 

@@ -46,13 +46,12 @@ from modelport.domain.planning.traffic import (
     add_variant,
     change_weights,
     check_config,
-    check_many,
     check_variants,
     choose_variant_name,
     promote_variant,
     weights_of,
 )
-from modelport.domain.registry import MULTI_MODEL, Model, ModelSpec
+from modelport.domain.registry import Model, ModelSpec
 from modelport.domain.resource import Kind
 from modelport.stores.records.records import Records
 
@@ -145,9 +144,7 @@ class Endpoints:
         with self._records.transaction(principal=principal) as tx:
             for variant in spec.production_variants + spec.shadow_production_variants:
                 if variant.model_name:
-                    model: Model = tx.get(Kind.MODEL, variant.model_name)
-                    if model.spec.primary_container.mode == MULTI_MODEL:
-                        check_many(spec, variant)
+                    tx.get(Kind.MODEL, variant.model_name)
             return create_config(tx, spec)
 
     def config(self, name: str) -> EndpointConfig:

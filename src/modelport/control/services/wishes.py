@@ -23,8 +23,8 @@ from modelport.domain.endpoint import (
 )
 from modelport.domain.errors import Conflict, NotFound
 from modelport.domain.names import NAME_LENGTH_MAX
-from modelport.domain.planning.traffic import weights_of
-from modelport.domain.registry import Model, ModelPackage
+from modelport.domain.planning.traffic import check_many, weights_of
+from modelport.domain.registry import MULTI_MODEL, Model, ModelPackage
 from modelport.domain.resource import Kind, Tag
 from modelport.stores.records.transaction import Transaction
 
@@ -175,8 +175,13 @@ def create_config(tx: Transaction, spec: EndpointConfigSpec) -> EndpointConfig:
     """Write a config, with its event.
 
     Raises:
+        InvalidInput: A Model of it is many, and the config asks for what such a Model cannot be.
         Conflict: The name is taken.
     """
+    for variant in spec.production_variants + spec.shadow_production_variants:
+        model: Model | None = tx.find(Kind.MODEL, variant.model_name) if variant.model_name else None
+        if model is not None and model.spec.primary_container.mode == MULTI_MODEL:
+            check_many(spec, variant)
     return make(tx, Kind.ENDPOINT_CONFIG, spec.endpoint_config_name, spec)
 
 

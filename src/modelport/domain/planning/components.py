@@ -6,7 +6,12 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime
 
-from modelport.domain.inference_component import ComponentState, ComponentStatus, InferenceComponent
+from modelport.domain.inference_component import (
+    ComponentNotes,
+    ComponentState,
+    ComponentStatus,
+    InferenceComponent,
+)
 from modelport.domain.planning.hosting import Guest, HostedKey, Outlook, unrecorded
 from modelport.domain.planning.routes import COMPONENTS
 from modelport.domain.registry import ContainerDefinition, Model, ModelNotes, Step
@@ -41,33 +46,36 @@ def settle(
     component: InferenceComponent,
     outlook: Outlook,
     served: HostedRoute | None,
-    step: Step | None,
+    found: ComponentNotes,
     *,
     everywhere: bool,
     now: datetime,
 ) -> InferenceComponent | None:
-    """Return a component whose wish has come true, or will not; None: wait.
+    """Return a component whose wish has come true, or will not; None: wait, or nothing is new.
 
     Args:
-        component: Its wish is not settled, and is not that it be gone.
+        component: Its wish is not that it be gone.
         outlook: How it stands with the model that it is.
         served: Where its requests go now; None: nowhere.
-        step: What its container was just found to hold; None: nobody looked.
+        found: What it serves.
         everywhere: Every worker serves by the table that says so.
         now: The time, aware, UTC.
     """
     if outlook.problem is not None:
+        if component.settled and served is not None:
+            return None  # what was ready serves on; a replica that ended comes back
         copies = component.status.current_copy_count if served is not None else 0
         state = ComponentState(ComponentStatus.FAILED, copies, outlook.problem)
-    elif outlook.route is not None and outlook.route == served and everywhere:
+    elif not component.settled and outlook.route is not None and outlook.route == served and everywhere:
         state = ComponentState(ComponentStatus.IN_SERVICE, component.spec.copy_count)
     else:
         return None
-    notes = component.modelport if step is None else replace(component.modelport, step=step)
+    if component.settled and component.status.inference_component_status is state.inference_component_status:
+        return None
     return replace(
         component,
         status=state,
-        modelport=notes,
+        modelport=found,
         observed_generation=component.generation,
         modified_at=now,
     )

@@ -28,7 +28,7 @@ from modelport.domain.endpoint import (
 from modelport.domain.planning.guardrails import Done, Note, Sides, Wait, next_step, turn_back
 from modelport.domain.planning.replicas import VariantReplicas, names_in, replicas_of, too_many
 from modelport.domain.planning.rollout import Rollout, RolloutState
-from modelport.domain.planning.routes import Hosted, bare, digests_of, fill, route_of
+from modelport.domain.planning.routes import Hosted, bare, digests_of, fill, places_in, route_of
 from modelport.domain.planning.traffic import weights_of
 from modelport.domain.registry import Model
 from modelport.domain.routes import EndpointRoute, RouteTable
@@ -79,6 +79,8 @@ class Observed:
         hosted: What variants are to host that host models; each of them has been tried.
         broken: Models of the active table that some worker does not have, with the reason.
         served: Endpoint name to its route in the active table.
+        kept: What of `hosted` the active table has already: a table for a wish adds no other model, for
+            whose failure that wish would be to blame.
         proven: Models of the active table that every worker has.
     """
 
@@ -95,12 +97,22 @@ class Observed:
     wait_scale: float = 1.0
     hosted: Hosted = field(default_factory=dict)
     served: Mapping[str, EndpointRoute] = field(init=False)
+    kept: Hosted = field(init=False)
     proven: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Look once at what is asked for each of a thousand endpoints."""
         object.__setattr__(self, "served", {route.endpoint: route for route in self.active.endpoints})
+        object.__setattr__(self, "kept", _kept(self.active, self.hosted))
         object.__setattr__(self, "proven", self.active.digests() - self.broken.keys())
+
+
+def _kept(active: RouteTable, hosted: Hosted) -> Hosted:
+    return {
+        place: tuple(model for model in hosting.models if model in hosted.get(place, ()))
+        for route in active.endpoints
+        for place, _, hosting in places_in(route)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +151,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """Ask for a table in which this endpoint has this route; None: none."""
+    """Ask for a table in which this endpoint has this route; None: none.
+
+    `beside` the wish: it changes only what variants host, and waits for tables that wishes need.
+    """
 
     endpoint: str
     route: EndpointRoute | None
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +212,10 @@ def plan(
         return (_give_up(endpoint, served, str(problem), now),)
     unknown = [model for model in models.values() if not model.modelport.known]
     if unknown:
-        return _look_into(endpoint, unknown, served, observed, now)
-    return _pursue(endpoint, config, models, served, observed, now, before)
+        actions = _look_into(endpoint, unknown, served, observed, now)
+    else:
+        actions = _pursue(endpoint, config, models, served, observed, now, before)
+    return (*actions, *_meanwhile(actions, served, observed))
 
 
 def _pursue(
@@ -216,12 +234,12 @@ def _pursue(
         return (_give_up(endpoint, served, problem, now),)
     names = {(one.variant, one.step): one.names for one in replicas}
     goal = route_of(endpoint.name, config.spec, endpoint.modelport.weights, models, names)
-    goal = fill(goal, observed.hosted, awake=True)
+    goal = fill(goal, observed.kept, awake=True)
     if before is not None and served is not None and _is_guarded(endpoint, before):
         return _guard(endpoint, config, goal, replicas, served, observed, now, before)
-    if served == goal and _is_sound(goal, observed):
-        if _is_on_its_way(observed.rollout, goal):
-            return (Want(endpoint.name, goal),)  # a worker that was mended needs the new table to serve by
+    if served is not None and bare(served) == bare(goal) and _is_sound(goal, observed):
+        if (coming := _on_its_way(observed.rollout, goal)) is not None:
+            return (coming,)  # a worker that was mended needs the new table to serve by
         return (_succeed(endpoint, config, observed.active.revision, now),) if observed.everywhere else ()
     actions = _reach(endpoint, goal, served, observed, now)
     if endpoint.status.endpoint_status is EndpointStatus.ROLLING_BACK and _settles(actions):
@@ -252,14 +270,14 @@ def _guard(
 ) -> tuple[Action, ...]:
     """Return the next actions where traffic moves step by step; the replicas of both sides run meanwhile."""
     old, old_replicas = _serving(endpoint, before)
-    old = fill(old, observed.hosted, awake=True)
+    old = fill(old, observed.kept, awake=True)
     running = (*old_replicas, *replicas)
     sides = Sides(old, goal, before.config.name, config.name)
     instances = sum(item.initial_instance_count for item in config.spec.production_variants)
     shift = _scaled(read_shift(endpoint.spec.deployment_config, instances), observed.wait_scale)
 
     def serves(route: EndpointRoute) -> bool:
-        return served == route and _is_sound(route, observed) and observed.everywhere
+        return bare(served) == bare(route) and _is_sound(route, observed) and observed.everywhere
 
     step = next_step(
         endpoint,
@@ -276,10 +294,11 @@ def _guard(
         return (Run(running), step)
     if isinstance(step, Wait):
         return (Run(running),)
-    if served == step.route and _is_sound(step.route, observed):
-        actions: tuple[Action, ...] = ()  # some worker has still to activate it
-        if _is_on_its_way(observed.rollout, step.route):
-            actions = (Want(endpoint.name, step.route),)
+    if bare(served) == bare(step.route) and _is_sound(step.route, observed):
+        coming = _on_its_way(observed.rollout, step.route)
+        actions: tuple[Action, ...] = (
+            () if coming is None else (coming,)
+        )  # some worker has still to activate it
     else:
         actions = _reach(endpoint, step.route, served, observed, now)
     return (Run(running), *actions)
@@ -314,12 +333,25 @@ def _keep(endpoint: Endpoint, served: EndpointRoute, observed: Observed, now: da
 
     What its variants host may change, which is no matter of the wish.
     """
-    goal = fill(served, observed.hosted)
-    if goal != served and _is_sound(served, observed):
-        return (Want(endpoint.name, goal),)
     if not _is_sound(served, observed):
-        return _reach(endpoint, served, served, observed, now)
-    return (Want(endpoint.name, served),) if _is_on_its_way(observed.rollout, served) else ()
+        return _reach(endpoint, fill(served, observed.kept, awake=True), served, observed, now)
+    goal = fill(served, observed.hosted)
+    if goal != served:
+        return (Want(endpoint.name, goal, beside=True),)
+    coming = _on_its_way(observed.rollout, served)
+    return () if coming is None else (coming,)
+
+
+def _meanwhile(
+    actions: Sequence[Action], served: EndpointRoute | None, observed: Observed
+) -> tuple[Action, ...]:
+    """Return what is to be hosted meanwhile, where a wish is under way and needs no table just now."""
+    if served is None or not _is_sound(served, observed):
+        return ()
+    if any(isinstance(action, Want | Settle | Note) for action in actions):
+        return ()
+    goal = fill(served, observed.hosted, awake=True)
+    return () if goal == served else (Want(served.endpoint, goal, beside=True),)
 
 
 def _is_sound(route: EndpointRoute, observed: Observed) -> bool:
@@ -475,20 +507,21 @@ def _fail(endpoint: Endpoint, served: EndpointRoute | None, reason: str, now: da
     return Settle(failed, f"Failed: {reason}")
 
 
-def _is_on_its_way(rollout: Rollout | None, goal: EndpointRoute) -> bool:
-    return (
-        rollout is not None
-        and rollout.state is not RolloutState.FAILED
-        and rollout.changes.get(goal.endpoint) == goal
-    )
+def _on_its_way(rollout: Rollout | None, goal: EndpointRoute) -> Want | None:
+    """Return what asks for the table on its way that has a route; None where there is none, or it failed."""
+    if rollout is None or rollout.state is RolloutState.FAILED:
+        return None
+    coming = rollout.changes.get(goal.endpoint)
+    return Want(goal.endpoint, coming) if coming is not None and bare(coming) == bare(goal) else None
 
 
 def _is_to_blame(rollout: Rollout, goal: EndpointRoute) -> bool:
     """Return whether a table failed because of this route; where no single route is to blame, all are."""
-    if rollout.state is not RolloutState.FAILED or rollout.changes.get(goal.endpoint) != goal:
+    asked = rollout.changes.get(goal.endpoint)
+    if rollout.state is not RolloutState.FAILED or asked is None or bare(asked) != bare(goal):
         return False
     guilty = rollout.digest if rollout.digest in digests_of(rollout.changes.values()) else None
-    return guilty is None or guilty in digests_of([goal])
+    return guilty is None or guilty in digests_of([bare(goal)])
 
 
 def _missing(endpoint: Endpoint, config: EndpointConfig | None, models: Mapping[str, Model]) -> str | None:

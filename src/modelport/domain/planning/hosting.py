@@ -23,7 +23,7 @@ from modelport.domain.planning.endpoint import (
     TryModel,
     archive_key,
 )
-from modelport.domain.planning.replicas import VariantReplicas, hosted_replicas
+from modelport.domain.planning.replicas import REPLICAS_MAX, VariantReplicas, hosted_replicas
 from modelport.domain.planning.rollout import Rollout, RolloutState
 from modelport.domain.planning.routes import Place, places_in
 from modelport.domain.registry import ContainerDefinition, Model, ModelNotes, ModelSpec, Step
@@ -132,6 +132,8 @@ def _judge_digest(name: str, digest: str, observed: Observed) -> Outlook:
 
 def _judge_code(guest: Guest, model: Model, observed: Observed) -> Outlook:
     (endpoint, variant, _), name = guest.key
+    if guest.copies > REPLICAS_MAX:
+        return Outlook(problem=f"it asks for {guest.copies} copies of code; one machine runs {REPLICAS_MAX}")
     run = hosted_replicas(endpoint, variant, name, model, guest.copies, guest.start_timeout_s)
     starts = [observed.replicas.get(one) for one in run.names]
     for start in starts:

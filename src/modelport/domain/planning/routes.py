@@ -124,12 +124,12 @@ def fill(route: EndpointRoute, hosted: Hosted, *, awake: bool = False) -> Endpoi
     Args:
         route: The route.
         hosted: What that is.
-        awake: Serverless variants stay as they are.
+        awake: Serverless variants that are awake stay as they are.
     """
     changes = {
         place: variant.host(hosted.get(place, ()))
         for place, variant, hosting in places_in(route)
-        if not (awake and hosting.by is HostedBy.SERVERLESS)
+        if not (awake and hosting.by is HostedBy.SERVERLESS and hosting.models)
     }
     if not changes:
         return route

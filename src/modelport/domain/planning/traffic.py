@@ -254,10 +254,10 @@ def check_many(config: EndpointConfigSpec, variant: ProductionVariant) -> None:
         variant: One whose Model is many.
 
     Raises:
-        InvalidInput: It is a shadow, or serverless, or the config is asynchronous.
+        InvalidInput: It is a shadow or has one, is serverless, or the config is asynchronous.
     """
     for member, given in (
-        ("a shadow", variant in config.shadow_production_variants),
+        ("a shadow, or has one", bool(config.shadow_production_variants)),
         ("serverless", variant.serverless_config is not None),
         ("asked asynchronously", config.async_inference_config is not None),
     ):
