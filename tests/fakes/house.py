@@ -372,6 +372,7 @@ class InlineReplicas:
         self.wanted: dict[str, VariantReplicas | None] = {}
         self.failing: dict[str, str] = {}
         self.slow = False
+        self.never: set[str] = set()  # Models whose replicas never get ready
         self.wake: Callable[[], None] = lambda: None
 
     def names(self) -> frozenset[str]:
@@ -389,7 +390,8 @@ class InlineReplicas:
     def _judge(self, run: VariantReplicas | None) -> Trial:
         if run is not None and run.model.name in self.failing:
             return Trial(TrialState.FAILED, self.failing[run.model.name])
-        return Trial(TrialState.RUNNING if self.slow else TrialState.PASSED)
+        waits = self.slow or (run is not None and run.model.name in self.never)
+        return Trial(TrialState.RUNNING if waits else TrialState.PASSED)
 
 
 class House:

@@ -90,6 +90,21 @@ def test_one_whose_time_is_over_may_come_again(worker):
         assert "on its way" in document["Message"]
 
 
+def test_those_that_wait_for_a_sleeping_variant_count_as_open(worker):
+    digest = worker.put(truthful_bundle(3))
+    worker.publish(1, hosting(by=HostedBy.SERVERLESS, together=2))
+    with worker, control(worker) as feed:
+        waiting = [ask(worker), ask(worker)]
+        feed.hear_until(Asked)
+        held = worker.worker._hosted._waiting
+        wait_for(lambda: worker.on_loop(lambda: held._count) == 2)
+        assert ask(worker)()[0] == 429
+        worker.publish(2, hosting(HostedRoute("", digest), by=HostedBy.SERVERLESS, together=2))
+        feed.say(Prepare(2))
+        feed.say(Activate(2))
+        assert [answer()[0] for answer in waiting] == [200, 200]
+
+
 def test_too_many_do_not_wait(tmp_path):
     with WorkerInThread(tmp_path, cold_requests_max=1) as worker:
         worker.publish(1, hosting())

@@ -51,6 +51,9 @@ PATIENCE_S = 5.0
 PATIENCE_MAX_S = 600.0
 """A model that failed is not tried again for so long, four times longer each time, whoever asks for it."""
 
+FAILED_TABLE_S = 60.0
+"""As PATIENCE_S, for one that a table failed for: while workers tried to load it, no other one could come."""
+
 SETBACKS_MAX = 3
 """Times a component's model may be lost by workers before it is Failed: it may kill them."""
 
@@ -185,9 +188,9 @@ class HostedModels:
         }
         changed = False
         for component in snapshot.components():
-            serving = served.get(components.key_of(component))
+            there = served.get(components.key_of(component))
             if component.modelport.deleting:
-                if serving is None and not observed.lagging and self._ownership.hold(component):
+                if there is None and not observed.lagging and self._ownership.hold(component):
                     crash_point("component.before_remove")
                     changed |= self._ownership.remove(component, "gone")
                     self._forget_archive(component)
@@ -195,7 +198,7 @@ class HostedModels:
             settled = components.settle(
                 component,
                 self._outlook_of(component, snapshot, look),
-                serving,
+                None if there is None or there.digest in observed.broken else there,
                 self._notes_of(component, snapshot),
                 everywhere=observed.everywhere,
                 now=self._clock.now(),
@@ -243,7 +246,7 @@ class HostedModels:
         """Give up on what a table failed for, and on what a worker lost; return the former."""
         blame = blamed(observed.rollout, observed.served)
         for key, reason in blame.items():
-            self._give_up(key, reason, now)
+            self._give_up(key, reason, now, first_s=FAILED_TABLE_S)
         lost = {digest: why for digest, why in observed.broken.items() if digest not in self._lost}
         self._lost = frozenset(observed.broken)
         for route in observed.active.endpoints if lost else ():

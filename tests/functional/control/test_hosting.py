@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from fakes.house import ME, House
 from modelport.control.hosting import COMING_MAX
+from modelport.control.services.inference_components import InferenceComponents
 from modelport.domain.endpoint import (
     AsyncInference,
     AsyncOutput,
@@ -21,11 +24,14 @@ from modelport.domain.endpoint import (
 )
 from modelport.domain.errors import InvalidInput
 from modelport.domain.inference_component import (
+    ComponentChange,
     ComponentNotes,
     ComponentSpec,
     ComponentState,
     ComponentStatus,
 )
+from modelport.domain.names import parse_version
+from modelport.domain.planning.guardrails import turn_back
 from modelport.domain.registry import MULTI_MODEL, ContainerDefinition, ModelSpec
 from modelport.domain.resource import Kind, Nothing, Resource
 
@@ -226,7 +232,14 @@ def test_a_sleeping_endpoint_can_be_updated_and_deleted(dozing: House) -> None:
     ("change", "words"),
     [
         ({"async_inference_config": AsyncInference(AsyncOutput("s3://b/out"))}, "asked asynchronously"),
-        ({"shadow_production_variants": (ProductionVariant("B", "many"),)}, "is a shadow"),
+        ({"shadow_production_variants": (ProductionVariant("B", "many"),)}, "'B' is a shadow"),
+        (
+            {
+                "production_variants": (ProductionVariant("A", "many"),),
+                "shadow_production_variants": (ProductionVariant("B", "one"),),
+            },
+            "'A' is a shadow, or has one",
+        ),
         (
             {"production_variants": (ProductionVariant("A", "many", serverless_config=Serverless(1)),)},
             "is serverless, and its model 'many' stands for many",
@@ -281,6 +294,11 @@ def wish(house: House, name: str, url: str, copies: int = 1, *, new: bool = True
             notes = ComponentNotes(deleting=deleting)
             tx.put(replace(known, spec=spec, modelport=notes, generation=known.generation + 1))
     house.run()
+    return component(house, name)
+
+
+def component(house: House, name: str):
+    """Return a component; None where it is gone."""
     with house.records.reading() as tx:
         return tx.find(Kind.INFERENCE_COMPONENT, name)
 
@@ -322,8 +340,7 @@ def test_a_component_that_a_worker_loses_for_good_says_so(shared: House) -> None
     for _ in range(5):
         shared.run()
         shared.clock.turn(2)
-    with shared.records.reading() as tx:
-        one = tx.get(Kind.INFERENCE_COMPONENT, "one")
+    one = component(shared, "one")
     assert one.status.inference_component_status is ComponentStatus.FAILED
     assert one.status.failure_reason == "it does not load here any more"
     assert hosted(shared, "shared").keys() == {"two"}
@@ -339,3 +356,196 @@ def test_a_change_that_cannot_come_true_leaves_what_serves(shared: House) -> Non
     shared.clock.turn(60)
     shared.run()
     assert hosted(shared, "shared") == {"one": shared.archives.holds[f"{FOLDER}m0"]}
+
+
+def wish_for(house: House, name: str, change: ComponentChange | None = None, **spec):
+    """Wish for a component as programs do, or for a change of one; return what became of it."""
+    wishes = InferenceComponents(house.records, house.wake.set)
+    if change is None:
+        wishes.create(ComponentSpec(name, "shared", "A", **spec), principal=ME)
+    else:
+        wishes.update(name, change, principal=ME)
+    house.run()
+    return component(house, name)
+
+
+def test_a_component_goes_on_with_its_model_though_another_one_takes_the_name(shared: House) -> None:
+    churn = ModelSpec("churn", ContainerDefinition(model_data_url=f"{FOLDER}m0"))
+    shared.endpoints.create_model(churn, principal=ME)
+    assert wish_for(shared, "one", model_name="churn").status.failure_reason is None
+    before = hosted(shared, "shared")
+    shared.endpoints.delete_model("churn", in_use=True, principal=ME)
+    shared.clock.turn(5)
+    other = ContainerDefinition(model_data_url=f"{FOLDER}m1")
+    shared.endpoints.create_model(replace(churn, primary_container=other), principal=ME)
+    for _ in range(3):
+        shared.run()
+        shared.clock.turn(2)
+    assert hosted(shared, "shared") == before
+    wish_for(shared, "one", ComponentChange(model_name="churn"))
+    assert hosted(shared, "shared") == {"one": shared.archives.holds[f"{FOLDER}m1"]}
+
+
+def test_a_component_whose_model_was_deleted_and_lost_says_so(shared: House) -> None:
+    shared.endpoints.create_model(
+        ModelSpec("churn", ContainerDefinition(model_data_url=f"{FOLDER}m0")), principal=ME
+    )
+    wish_for(shared, "one", model_name="churn")
+    shared.endpoints.delete_model("churn", in_use=True, principal=ME)
+    shared.run()
+    assert component(shared, "one").status.failure_reason is None, "it serves on"
+    shared.workers.restart_without(0, shared.archives.holds[f"{FOLDER}m0"])
+    shared.run()
+    assert "does not exist any more" in str(component(shared, "one").status.failure_reason)
+
+
+def test_a_component_that_loads_nowhere_any_more_is_not_tried_for_ever(shared: House) -> None:
+    wish(shared, "one", f"{FOLDER}m0")
+    lost = shared.archives.holds[f"{FOLDER}m0"]
+    shared.engine.harmful[lost] = "it hurts"
+    shared.workers.restart_without(0, lost)
+    tried = len(shared.engine.tried)
+    for _ in range(10):
+        shared.run()
+        shared.clock.turn(1)
+    assert component(shared, "one").status == ComponentState(ComponentStatus.FAILED, 0, "it hurts")
+    assert len(shared.engine.tried) <= tried + 2
+
+
+def test_a_component_that_kills_workers_again_and_again_is_given_up(shared: House) -> None:
+    wish(shared, "one", f"{FOLDER}m0")
+    back = 0
+    for _ in range(10):
+        shared.workers.restart_without(0, shared.archives.holds[f"{FOLDER}m0"])
+        shared.run()
+        shared.workers.views = [replace(view, failed={}) for view in shared.workers.views]
+        shared.clock.turn(2)
+        shared.run()
+        back += bool(hosted(shared, "shared"))
+    assert back < 3
+    assert "3 times" in str(component(shared, "one").status.failure_reason)
+
+
+def test_an_archive_that_was_uploaded_anew_serves_once_it_is_named_again(shared: House) -> None:
+    wish(shared, "one", f"{FOLDER}m0")
+    shared.archives.holds[f"{FOLDER}m0"] = shared.store_model(99)
+    again = ContainerDefinition(model_data_url=f"{FOLDER}m0")
+    wish_for(shared, "one", ComponentChange(container=again))
+    assert hosted(shared, "shared")["one"] == shared.archives.holds[f"{FOLDER}m0"]
+    assert not shared.archives.found(), "what stands in notes is not kept in memory, too"
+
+
+def test_a_component_has_no_more_copies_than_a_machine_runs(shared: House) -> None:
+    many = wish(shared, "many", CODE_URL, copies=1_000)
+    assert "1000 copies" in str(many.status.failure_reason)
+    assert shared.replicas.wanted == {}
+
+
+def test_a_component_whose_variant_went_with_the_update_says_so(shared: House) -> None:
+    two = EndpointConfigSpec("two", (ProductionVariant("A"), ProductionVariant("B")))
+    shared.endpoints.create_config(two, principal=ME)
+    canary = {"Type": "CANARY", "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10}}
+    slowly = {"TrafficRoutingConfiguration": canary | {"WaitIntervalInSeconds": 300}}
+    shared.endpoints.update(
+        "shared", "two", deployment_config={"BlueGreenUpdatePolicy": slowly}, principal=ME
+    )
+    shared.run()
+    shared.replicas.slow = True
+    wishes = InferenceComponents(shared.records, shared.wake.set)
+    container = ContainerDefinition(model_data_url=CODE_URL)
+    wishes.create(ComponentSpec("b", "shared", "B", container=container), principal=ME)
+    shared.run()
+    with shared.records.transaction() as tx:
+        tx.put(turn_back(tx.get(Kind.ENDPOINT, "shared"), "shared", "the alarm", tx.now).endpoint)
+    shared.run()
+    shared.clock.turn(60)
+    shared.run()
+    assert shared.endpoints.describe("shared").status.endpoint_config_name == "shared"
+    assert "serves no variant 'B'" in str(component(shared, "b").status.failure_reason)
+
+
+def test_a_damaged_record_takes_nothing_out_of_service(shared: House) -> None:
+    wish(shared, "one", f"{FOLDER}m0")
+    before = hosted(shared, "shared")
+    with closing(sqlite3.connect(shared.layout.database)) as database, database:
+        changed = database.execute(
+            "update resources set spec = '{broken', digest = '00' where kind = 'InferenceComponent'"
+        )
+        assert changed.rowcount == 1
+    shared.run()
+    assert hosted(shared, "shared") == before
+
+
+# ── Beside wishes ───────────────────────────────────────────────────────────────────────────────
+
+
+def pass_time(house: House, seconds: int, *names: str, endpoint: str = "many") -> None:
+    """Let seconds pass in which workers speak of requests that wait."""
+    for _ in range(seconds):
+        house.clock.turn(1)
+        for name in names:
+            house.workers.ask(endpoint, name)
+        for _ in range(3):
+            house.endpoint_reconciler.step()
+
+
+def test_a_model_that_hangs_in_a_worker_fails_nobody_else(many: House) -> None:
+    good = many.register("good", 50)
+    many.workers.slow.add(many.archives.holds[f"{FOLDER}m2"])
+    pass_time(many, 2, "m2")
+    many.endpoints.deploy("innocent", parse_version(good), principal=ME)
+    pass_time(many, 3, "m2")
+    assert many.endpoints.describe("innocent").status.endpoint_status is EndpointStatus.IN_SERVICE
+    pass_time(many, 130, "m2")
+    assert many.endpoints.describe("many").status.endpoint_status is EndpointStatus.IN_SERVICE
+    refused = len(many.workers.refused)
+    assert many.workers.refused[0][0] == "m2"
+    pass_time(many, 4, "m1")
+    assert hosted(many).keys() == {"m1"}
+    assert len(many.workers.refused) == refused
+
+
+def test_what_is_asked_for_comes_while_an_update_takes_its_time(many: House) -> None:
+    many.archives.codes.add("s3://models/slow.tar.gz")
+    serve_later(many, "slow", "s3://models/slow.tar.gz")
+    many.endpoints.update("many", "slow", principal=ME)
+    pass_time(many, 5, "m2")
+    assert many.endpoints.describe("many").status.endpoint_status is EndpointStatus.UPDATING
+    assert hosted(many).keys() == {"m2"}
+
+
+def test_a_sleeping_endpoint_wakes_while_an_update_takes_its_time(dozing: House) -> None:
+    dozing.clock.turn(301)
+    dozing.run()
+    assert hosted(dozing, "dozes") == {}
+    dozing.archives.codes.add("s3://models/slow.tar.gz")
+    serve_later(dozing, "slow", "s3://models/slow.tar.gz", serverless_config=Serverless(2))
+    dozing.endpoints.update("dozes", "slow", principal=ME)
+    pass_time(dozing, 5, "", endpoint="dozes")
+    assert dozing.endpoints.describe("dozes").status.endpoint_status is EndpointStatus.UPDATING
+    assert hosted(dozing, "dozes") == {"": "code"}
+
+
+def serve_later(house: House, name: str, url: str, **variant) -> None:
+    """Make a config whose Model never gets ready."""
+    house.endpoints.create_model(ModelSpec(name, ContainerDefinition(model_data_url=url)), principal=ME)
+    item = ProductionVariant("A", name, **variant)
+    house.endpoints.create_config(EndpointConfigSpec(name, (item,)), principal=ME)
+    house.replicas.never.add(name)
+
+
+def test_a_wish_comes_true_however_many_models_come_meanwhile(many: House) -> None:
+    for number in range(40):
+        many.archives.holds[f"{FOLDER}x{number}"] = many.store_model(number)
+    many.endpoints.set_weights("many", {"A": 2.0}, principal=ME)
+    for number in range(40):
+        many.workers.ask("many", f"x{number}")
+        many.endpoint_reconciler.step()
+    assert many.endpoints.describe("many").settled
+
+
+def test_a_serverless_endpoint_that_could_not_wake_does_not_sleep(dozing: House) -> None:
+    dozing.endpoints.delete_model("dozes", in_use=True, principal=ME)
+    dozing.clock.turn(301)
+    dozing.run()
+    assert hosted(dozing, "dozes") == {"": "code"}
