@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fakes.house import ME, House
-from modelport.control.hosting import COMING_MAX
+from modelport.control.asked_models import COMING_MAX
 from modelport.control.services.inference_components import InferenceComponents
 from modelport.domain.endpoint import (
     AsyncInference,
