@@ -34,6 +34,7 @@ from modelport.domain.planning.endpoint import (
     plan,
 )
 from modelport.domain.planning.guardrails import Note
+from modelport.domain.planning.hosting import tell_changes
 from modelport.domain.planning.replicas import VariantReplicas, names_in
 from modelport.domain.planning.rollout import (
     Abandon,
@@ -50,6 +51,7 @@ from modelport.domain.planning.rollout import (
     judge,
 )
 from modelport.domain.planning.routes import change_table, digests_of
+from modelport.domain.resource import Kind
 from modelport.domain.routes import EndpointRoute, RouteTable
 from modelport.durable import crash_point
 from modelport.stores.records.records import Records
@@ -352,11 +354,13 @@ class EndpointReconciler:
         elif isinstance(step, Activate) and self._next is not None:
             crash_point("routes.before_activate")
             self._files.activate(step.revision)
+            told = tell_changes(self._active, self._next)
             self._retired[self._active.revision] = names_in(self._active.endpoints)
             self._active, self._next, self._rollout = self._next, None, None
             self._workers.activate(step.revision)
             self._files.prune(step.revision)
             _log.info("routes.activated", revision=step.revision)
+            self._tell(told)
         elif isinstance(step, Abandon):
             failed = observed.rollout
             if failed is not None and failed.state is RolloutState.FAILED:
@@ -371,6 +375,14 @@ class EndpointReconciler:
                 reason="not wanted any more" if failed is None else failed.reason,
             )
         return step is not None
+
+    def _tell(self, told: Mapping[str, str]) -> None:
+        """Write down what came and what left of models that are hosted: nobody wished for it."""
+        if not told:
+            return
+        with self._records.transaction() as tx:
+            for endpoint, message in told.items():
+                tx.event("status", Kind.ENDPOINT, endpoint, message)
 
     def _was_in_vain(self, changes: Changes) -> bool:
         """Return whether a table that changes just this failed a moment ago: then it is tried again later."""

@@ -94,6 +94,13 @@ def test_what_is_asked_for_is_hosted(many: House) -> None:
     assert many.endpoints.describe("many").status.endpoint_status is EndpointStatus.IN_SERVICE
 
 
+def test_what_comes_and_what_leaves_is_told(many: House) -> None:
+    ask(many, "c0", "c1", "m1", "c2")
+    told = [event.message for event in many.events.list(kind=Kind.ENDPOINT, name="many").items]
+    assert {"hosts c0", "hosts m1"} <= set(told)
+    assert "hosts c2; hosts c0 no more" in told or {"hosts c2", "hosts c0 no more"} <= set(told)
+
+
 def test_what_is_not_there_is_refused_and_so_is_what_does_not_work(many: House) -> None:
     ask(many, "none")
     many.engine.harmful[many.archives.holds[f"{FOLDER}m0"]] = "it hurts"

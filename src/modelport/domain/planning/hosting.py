@@ -28,7 +28,7 @@ from modelport.domain.planning.rollout import Rollout, RolloutState
 from modelport.domain.planning.routes import Place, places_in
 from modelport.domain.registry import ContainerDefinition, Model, ModelNotes, ModelSpec, Step
 from modelport.domain.resource import Kind, Nothing, Resource
-from modelport.domain.routes import EndpointRoute, HostedBy, HostedRoute
+from modelport.domain.routes import EndpointRoute, HostedBy, HostedRoute, RouteTable
 
 
 class HostedKey(NamedTuple):
@@ -188,6 +188,33 @@ def blamed(rollout: Rollout | None, served: Mapping[str, EndpointRoute]) -> dict
         key: rollout.reason or "it does not load"
         for key, route in added
         if rollout.digest in (None, route.digest)
+    }
+
+
+def tell_changes(before: RouteTable, after: RouteTable) -> dict[str, str]:
+    """Return what came and what left of the models that somebody asked for, by endpoint, for people.
+
+    Args:
+        before: The table that served.
+        after: The one that serves now.
+    """
+    was, now = _asked_in(before), _asked_in(after)
+    told: dict[str, list[str]] = {}
+    for key in sorted(now.keys() - was.keys()):
+        told.setdefault(key.place[0], []).append(f"hosts {key.name}" if key.name else "awake")
+    for key in sorted(was.keys() - now.keys()):
+        if any(key.place == place for route in after.endpoints for place, _, _ in places_in(route)):
+            told.setdefault(key.place[0], []).append(f"hosts {key.name} no more" if key.name else "asleep")
+    return {endpoint: "; ".join(words) for endpoint, words in told.items()}
+
+
+def _asked_in(table: RouteTable) -> dict[HostedKey, HostedRoute]:
+    return {
+        HostedKey(place, model.name): model
+        for route in table.endpoints
+        for place, _, hosting in places_in(route)
+        if hosting.by is not HostedBy.COMPONENT
+        for model in hosting.models
     }
 
 
