@@ -11,6 +11,8 @@ from sqlalchemy import text
 from fakes.house import ME, House, model_of
 from modelport.control.services.wishes import MADE_BY
 from modelport.domain.endpoint import (
+    AsyncInference,
+    AsyncOutput,
     DataCaptureConfig,
     EndpointConfigSpec,
     EndpointSpec,
@@ -224,3 +226,22 @@ def test_route_nobody_wished_for_is_taken_away(house: House) -> None:
         tx.remove(Kind.ENDPOINT, "air")
     house.run()
     assert house.files.active().endpoints == ()
+
+
+def test_a_failed_asynchronous_endpoint_stays_asynchronous_when_it_is_mended(house: House) -> None:
+    answers = AsyncInference(AsyncOutput("s3://bucket/answers"))
+    config = replace(
+        CONFIG,
+        production_variants=CONFIG.production_variants[:1],
+        shadow_production_variants=(ProductionVariant("b", "two"),),
+        async_inference_config=answers,
+    )
+    house.endpoints.create_config(config, principal=ME)
+    house.engine.harmful[house.store_model(1)] = "it hurts"
+    house.endpoints.create(EndpointSpec("air", "half"), principal=ME)
+    assert house.settle("air").status.endpoint_status is EndpointStatus.FAILED
+    mended = house.deploy("air", "flights:3")
+    assert mended.status.endpoint_status is EndpointStatus.IN_SERVICE
+    made = house.endpoints.config(mended.spec.endpoint_config_name).spec
+    assert (made.async_inference_config, made.shadow_production_variants) == (answers, ())
+    assert [item.model_name for item in made.production_variants] == ["flights-3"]

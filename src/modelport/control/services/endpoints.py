@@ -29,6 +29,7 @@ from modelport.control.services.wishes import (
     choose_config_name,
     create_config,
     create_endpoint,
+    find_asked,
     find_serving,
     get_changeable,
     get_serving,
@@ -376,6 +377,8 @@ class Endpoints:
             if current is not None:
                 current = get_changeable(tx, endpoint)
                 base = find_serving(tx, current)
+                if base is None and traffic_percent is None and not shadow:
+                    base = find_asked(tx, current)
                 check_takes_versions(tx, current)
                 weights = {} if base is None else weights_of(base, current.modelport.weights)
             model = find_or_create_model(tx, package)

@@ -73,6 +73,12 @@ def find_serving(tx: Transaction, endpoint: Endpoint) -> EndpointConfigSpec | No
     return None if config is None else config.spec
 
 
+def find_asked(tx: Transaction, endpoint: Endpoint) -> EndpointConfigSpec | None:
+    """Return the config that is wished for, without its shadows: how it is asked, whatever failed."""
+    config: EndpointConfig | None = tx.find(Kind.ENDPOINT_CONFIG, endpoint.spec.endpoint_config_name)
+    return None if config is None else replace(config.spec, shadow_production_variants=())
+
+
 def get_serving(tx: Transaction, endpoint: Endpoint) -> EndpointConfigSpec:
     """Return the config that serves now.
 
