@@ -17,10 +17,9 @@ from modelport.control.ownership import Ownership
 from modelport.control.snapshot import Snapshot
 from modelport.domain.clock import Clock
 from modelport.domain.planning.endpoint import Observed
-from modelport.domain.planning.hosting import HostedKey, Limits, blamed
-from modelport.domain.planning.rollout import RolloutState
-from modelport.domain.planning.routes import Place, places_in
-from modelport.domain.routes import HostedBy, HostedRoute
+from modelport.domain.planning.hosting import HostedKey, Limits, blamed, coming_to
+from modelport.domain.planning.routes import places_in
+from modelport.domain.routes import HostedBy
 
 MODELS_MAX = 1_000
 """Of one Model of many, in one place, so many stand in the table; those asked last."""
@@ -78,7 +77,7 @@ class HostedModels:
                     self._components.look_at(place, hosting, snapshot, observed, look)
                 else:
                     self._asked.look_at(place, hosting, snapshot, observed, look, now)
-                coming = _coming(place, observed)
+                coming = coming_to(place, observed.rollout)
                 if coming is not None:  # one change after the other
                     look.hosted[place] = coming
                     look.fixed.add(place)
@@ -106,13 +105,3 @@ class HostedModels:
                             HostedKey(place, model.name), lost[model.digest], now, first_s=0.0
                         )
         return blame
-
-
-def _coming(place: Place, observed: Observed) -> tuple[HostedRoute, ...] | None:
-    """Return what a place hosts by the table on its way; None where none is that changes it."""
-    rollout = observed.rollout
-    if rollout is None or rollout.state is RolloutState.FAILED:
-        return None
-    route = rollout.changes.get(place[0])
-    found = () if route is None else (hosting.models for at, _, hosting in places_in(route) if at == place)
-    return next(iter(found), None)

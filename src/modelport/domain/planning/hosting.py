@@ -191,6 +191,23 @@ def blamed(rollout: Rollout | None, served: Mapping[str, EndpointRoute]) -> dict
     }
 
 
+def coming_to(place: Place, rollout: Rollout | None) -> tuple[HostedRoute, ...] | None:
+    """Return what a place hosts by the table on its way; None where none is that changes it.
+
+    Until that table serves or failed nothing else is to be hosted there: each change would call it off, and
+    one that a worker's news suggests could suggest the opposite to the next.
+
+    Args:
+        place: The place.
+        rollout: The table on its way.
+    """
+    if rollout is None or rollout.state is RolloutState.FAILED:
+        return None
+    route = rollout.changes.get(place[0])
+    found = () if route is None else (hosting.models for at, _, hosting in places_in(route) if at == place)
+    return next(iter(found), None)
+
+
 def tell_changes(before: RouteTable, after: RouteTable) -> dict[str, str]:
     """Return what came and what left of the models that somebody asked for, by endpoint, for people.
 

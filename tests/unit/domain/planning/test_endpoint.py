@@ -30,6 +30,7 @@ from modelport.domain.planning.endpoint import (
     plan,
 )
 from modelport.domain.planning.guardrails import Note
+from modelport.domain.planning.hosting import blamed, coming_to
 from modelport.domain.planning.replicas import names_in
 from modelport.domain.planning.rollout import (
     WORKERS_WAIT_S,
@@ -45,10 +46,10 @@ from modelport.domain.planning.rollout import (
     is_lagging,
     judge,
 )
-from modelport.domain.planning.routes import change_table, digests_of
+from modelport.domain.planning.routes import change_table, digests_of, places_in
 from modelport.domain.registry import Code, ContainerDefinition, ModelNotes, ModelSpec
 from modelport.domain.resource import Kind, Nothing, Resource
-from modelport.domain.routes import RouteTable
+from modelport.domain.routes import HostedRoute, RouteTable
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 NAMES = ("air", "sea")
@@ -86,8 +87,18 @@ MODELS |= {
 }
 
 
+MANY = "many"
+MODELS[MANY] = resource(
+    Kind.MODEL,
+    MANY,
+    ModelSpec(MANY, ContainerDefinition(image="any")),
+    Nothing(),
+    ModelNotes("", MANY, models="s3://bucket/all/"),
+)
+
+
 def config(name: str, *models: int | str):
-    """Return a config of numbered models, and of code by its name in two instances each."""
+    """Return a config of numbered models, and of others by their names in two instances each."""
     variants = tuple(
         ProductionVariant(f"v{item}", f"m{item}")
         if isinstance(item, int)
@@ -103,6 +114,7 @@ CONFIGS = {
         *(config(f"c{n}", n) for n in range(4)),
         *(config("c01", 0, 1), config("c23", 2, 3)),
         *(config("x0", "x0"), config("x0and0", "x0", 0), config("x01", "x0", "x1")),
+        *(config(MANY, MANY), config("manyand0", MANY, 0)),
     )
 }
 
@@ -139,6 +151,7 @@ class World:
         self.replicas: dict[str, str] = {}  # those that run, and what they run
         self.fails_to_start: set[str] = set()
         self.alarming: set[str] = set()
+        self.asked: set[str] = set()  # digests that variants are to host that host many
         self.now = NOW
         self.waited = 0.0
 
@@ -157,6 +170,8 @@ class World:
             rollout = judge(self.rollout, self.workers, enough=enough, waited_s=self.waited, timeout_s=120.0)
         lagging = is_lagging(self.active.revision, self.workers)
         broken = broken_models(self.active, self.workers)
+        served = {route.endpoint: route for route in self.active.endpoints}
+        self.asked -= {DIGESTS[int(key.name)] for key in blamed(rollout, served)}
         observed = Observed(
             self.active,
             enough and not lagging,
@@ -166,8 +181,9 @@ class World:
             broken,
             replicas={name: self._start_of(code) for name, code in self.replicas.items()},
             alarming=frozenset(self.alarming),
+            hosted=self._hosted(rollout, broken),
         )
-        wanted, running = {}, {}
+        wanted, beside, running = {}, {}, {}
         happened = False
         for endpoint in list(self.endpoints.values()):
             wish = CONFIGS.get(endpoint.spec.endpoint_config_name)
@@ -177,11 +193,11 @@ class World:
                 if isinstance(action, Run):
                     running |= {name: run.model.name for run in action.replicas for name in run.names}
                 elif isinstance(action, Want):
-                    wanted[action.endpoint] = action.route
+                    (beside if action.beside else wanted)[action.endpoint] = action.route
                 else:
                     self._act(endpoint, action)
                     happened = True
-        happened |= self._advance(decide(rollout, wanted), rollout)
+        happened |= self._advance(decide(rollout, wanted or beside), rollout)
         tables = [self.active] if self.rollout is None else [self.active, self.tables[self.rollout.revision]]
         served = names_in(route for table in tables for route in table.endpoints)
         assert served <= self.replicas.keys() | running.keys(), "a table names what does not run"
@@ -191,6 +207,20 @@ class World:
             if trial.state is TrialState.FAILED:
                 self.trials.pop(digest, None)
         return happened
+
+    def _hosted(self, rollout, broken):
+        """Return what each place that hosts many is to host."""
+        asked = tuple(
+            HostedRoute(str(number), digest)
+            for number, digest in enumerate(DIGESTS)
+            if digest in self.asked and digest not in broken
+        )
+        hosted = {}
+        for route in self.active.endpoints:
+            for place, _, _ in places_in(route):
+                coming = coming_to(place, rollout)
+                hosted[place] = asked if coming is None else coming
+        return hosted
 
     def _act(self, endpoint, action) -> None:
         if isinstance(action, TryModel):
@@ -355,6 +385,10 @@ class Anything(RuleBasedStateMachine):
         harmed = self.world.fails_in_workers if in_workers else self.world.aborts_canary
         harmed.symmetric_difference_update({digest})
 
+    @rule(digest=st.sampled_from(DIGESTS))
+    def ask_or_leave(self, digest) -> None:
+        self.world.asked.symmetric_difference_update({digest})
+
     @rule(code=st.sampled_from(CODES))
     def harm_code(self, code) -> None:
         self.world.fails_to_start.symmetric_difference_update({code})
@@ -373,6 +407,9 @@ class Anything(RuleBasedStateMachine):
         for route in routed.values():
             assert sum(variant.weight for variant in route.variants) > 0, "a route that answers nobody"
         for endpoint in world.endpoints.values():
+            status = endpoint.status
+            if endpoint.spec.endpoint_config_name == status.endpoint_config_name == MANY:
+                assert status.endpoint_status is not EndpointStatus.FAILED, "for a model that it hosts"
             if endpoint.status.endpoint_status is EndpointStatus.IN_SERVICE:
                 assert endpoint.name in routed, "InService, and nothing is routed"
                 assert endpoint.modelport.stage is None
@@ -412,6 +449,9 @@ class Anything(RuleBasedStateMachine):
                 assert variants == {
                     item.variant_name: item.current_weight for item in status.production_variants
                 }
+        for route in routed.values():
+            for _, variant, _ in places_in(route):
+                assert variant.digests() == world.asked, "it hosts what is asked for, and nothing else"
         assert set(routed) <= set(world.endpoints)
         assert world.replicas.keys() == names_in(world.active.endpoints), "replicas that nobody asks"
 
@@ -420,7 +460,9 @@ class Anything(RuleBasedStateMachine):
             self.world.now += timedelta(seconds=60)
             for index in range(EXPECTED):
                 self.world.prepare(index)
-            moving = any(endpoint.modelport.stage for endpoint in self.world.endpoints.values())
+            moving = any(
+                item.modelport.stage and not item.modelport.deleting for item in self.world.endpoints.values()
+            )
             if not self.world.step() and not moving:
                 return
             self.check()
