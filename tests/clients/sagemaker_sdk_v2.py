@@ -15,7 +15,9 @@ import sagemaker
 from sagemaker import ModelPackage
 from sagemaker.analytics import ExperimentAnalytics
 from sagemaker.async_inference import AsyncInferenceConfig
+from sagemaker.compute_resource_requirements.resource_requirements import ResourceRequirements
 from sagemaker.deserializers import JSONDeserializer
+from sagemaker.enums import EndpointType
 from sagemaker.exceptions import ObjectNotExistedError
 from sagemaker.experiments.run import Run
 from sagemaker.model import Model
@@ -118,6 +120,27 @@ assert settled("many")["EndpointStatus"] == "InService"
 row = np.array([[1.0, 2.0, 3.0]])
 assert asked.predict(row, target_model="weights.tar.gz").tolist() == [321.0]
 assert asked.predict(row, target_model="deep/last.tar.gz").tolist() == [6.0]
+
+resources = ResourceRequirements(requests={"num_cpus": 1, "memory": 512, "copies": 1})
+sharing = {
+    "endpoint_type": EndpointType.INFERENCE_COMPONENT_BASED,
+    "endpoint_name": "shared",
+    "resources": resources,
+}
+first = model.deploy(1, "ml.m5.large", inference_component_name="first", wait=False, **sharing, **JSON)
+assert settled("shared")["EndpointStatus"] == "InService"
+second = script.deploy(1, "ml.m5.large", inference_component_name="second", wait=False, **sharing)
+for name in ("first", "second"):
+    for _ in range(100):
+        found = client.describe_inference_component(InferenceComponentName=name)
+        if found["InferenceComponentStatus"] != "Creating":
+            break
+        time.sleep(0.1)
+    assert found["InferenceComponentStatus"] == "InService", found.get("FailureReason")
+assert first.predict(ROWS)["predictions"] == [1]
+assert second.predict(row).tolist() == [321.0]
+first.delete_predictor(wait=False)
+second.delete_predictor(wait=False)
 
 predictor.delete_model()
 predictor.delete_endpoint(delete_endpoint_config=True)
