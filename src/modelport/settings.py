@@ -170,6 +170,11 @@ class Settings:
     capture_max_age_days: float = _setting(30.0, "Days captured records are kept.")
     capture_queue_records: int = _setting(10_000, "Captured records waiting to be written, for each worker.")
     batch_memory_bytes: int = _setting(64 << 20, "Memory a batch job aims to keep for rows in flight.")
+    s3_endpoint_url: str = _setting(
+        "",
+        "URL of the S3 that archives of models lie in, and that asynchronous requests read and write; empty: "
+        "this platform's own. AWS keys come from the environment or ~/.aws; needs the extra `s3`.",
+    )
     log_level: str = _setting("info", "debug, info, warning or error.")
 
     @property

@@ -100,6 +100,7 @@ class Doors:
             invocations=Invocations(
                 self.records,
                 self.artifacts,
+                ObjectStore(self.records, self.artifacts),
                 lambda: self.routes,
                 pending_max=self.settings.async_requests_max,
                 wake=wake,

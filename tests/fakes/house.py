@@ -354,6 +354,9 @@ class InlineObjects:
     def __init__(self, archives: InlineArchives) -> None:
         self._archives = archives
 
+    def find(self, bucket: str, key: str) -> str | None:
+        return self.digest_of(bucket, key)
+
     def digest_of(self, bucket: str, key: str) -> str:
         url = f"s3://{bucket}/{key}"
         if url not in self._archives.holds and url not in self._archives.codes:
@@ -450,7 +453,7 @@ class House:
             self.replicas,  # type: ignore[arg-type]
             HostedModels(
                 self.workers,
-                InlineObjects(self.archives),
+                InlineObjects(self.archives),  # type: ignore[arg-type]
                 self.archives,  # type: ignore[arg-type]
                 canaries,  # type: ignore[arg-type]
                 ownership,

@@ -6,11 +6,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
+from modelport.control.buckets import Buckets
 from modelport.control.engine import Engine
 from modelport.domain.errors import InvalidInput, ModelportError, NotFound
-from modelport.domain.objects import Bucket
 from modelport.domain.planning.endpoint import ArchiveKey, Trial, TrialState, archive_key
 from modelport.domain.registry import MULTI_MODEL, Code, CodeUse, ContainerDefinition, Model, Step
 from modelport.domain.resource import Kind
@@ -23,42 +22,22 @@ SUBMIT_DIRECTORY = "SAGEMAKER_SUBMIT_DIRECTORY"
 """Where the SageMaker SDK says that the code of a container lies: an archive of its own, or the model's."""
 
 
-class Objects(Protocol):
-    """The object store, as far as archives need it."""
-
-    def digest_of(self, bucket: str, key: str) -> str:
-        """Return the SHA-256 of an object's bytes, which lie in the artifact store.
-
-        Raises:
-            NotFound: There is no such object.
-        """
-        ...
-
-    def bucket(self, name: str) -> Bucket:
-        """Return a bucket.
-
-        Raises:
-            NotFound: There is no such bucket.
-        """
-        ...
-
-
 class Archives:
     """Finds out what a Model serves, a bundle or code of its own, and writes that into the Model's notes.
 
     Args:
         records: Where Models are kept.
-        objects: Where the archives lie.
+        buckets: Where the archives lie.
         engine: Runs the looks.
         images: Table of what stands for container images here.
         wake: Called when a look has ended.
     """
 
     def __init__(
-        self, records: Records, objects: Objects, engine: Engine, images: Path, wake: Callable[[], None]
+        self, records: Records, buckets: Buckets, engine: Engine, images: Path, wake: Callable[[], None]
     ) -> None:
         self._records = records
-        self._objects = objects
+        self._buckets = buckets
         self._engine = engine
         self._images = images
         self._wake = wake
@@ -131,7 +110,7 @@ class Archives:
         if not (url.startswith(SCHEME) and bucket):
             return f"its models are at {url!r}, expected {SCHEME}BUCKET/PREFIX/"
         try:
-            self._objects.bucket(bucket)
+            self._buckets.bucket(bucket)
         except NotFound as error:
             return f"{error.message}, where its models are to be"
         folder = folder if folder.endswith("/") or not folder else f"{folder}/"
@@ -201,4 +180,4 @@ class Archives:
         bucket, slash, key = url.removeprefix(SCHEME).partition("/")
         if not url.startswith(SCHEME) or not (bucket and slash and key):
             raise InvalidInput(f"model data at {url!r} cannot be read, expected {SCHEME}BUCKET/KEY")
-        return self._objects.digest_of(bucket, key)
+        return self._buckets.digest_of(bucket, key)

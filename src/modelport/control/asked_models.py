@@ -10,9 +10,10 @@ from typing import Protocol
 
 import structlog
 
+from modelport.control.buckets import Buckets
 from modelport.control.guests import PATIENCE_S, Guests, Look
 from modelport.control.snapshot import Snapshot
-from modelport.domain.errors import NotFound
+from modelport.domain.errors import ModelportError, NotFound
 from modelport.domain.planning.endpoint import Observed
 from modelport.domain.planning.hosting import (
     Guest,
@@ -50,32 +51,20 @@ class News(Protocol):
         ...
 
 
-class Objects(Protocol):
-    """The object store, as far as the models of a folder need it."""
-
-    def digest_of(self, bucket: str, key: str) -> str:
-        """Return the SHA-256 of an object's bytes.
-
-        Raises:
-            NotFound: There is no such object.
-        """
-        ...
-
-
 class AskedModels:
     """Models that requests wait for, or were there for.
 
     Args:
         guests: Judges models.
         news: What workers say.
-        objects: Where the models of folders lie.
+        buckets: Where the models of folders lie.
         limits: How much is hosted.
     """
 
-    def __init__(self, guests: Guests, news: News, objects: Objects, limits: Limits) -> None:
+    def __init__(self, guests: Guests, news: News, buckets: Buckets, limits: Limits) -> None:
         self._guests = guests
         self._news = news
-        self._objects = objects
+        self._buckets = buckets
         self._limits = limits
         self._asked: dict[HostedKey, float] = {}  # and when somebody last said so
         self._used: dict[HostedKey, float] = {}
@@ -130,22 +119,28 @@ class AskedModels:
         guest = self._found.get(key)
         if guest is None:
             try:
-                guest = self._found[key] = self._find(key, hosting, snapshot)
+                guest = self._find(key, hosting, snapshot)
             except NotFound as error:
-                self._let_go(key)
                 self._refuse(key, error.message, known=False)
                 return None
+            except ModelportError as error:
+                self.give_up(key, f"{key.name!r} cannot be read: {error.message}", now)
+                return None
+            if guest is None:
+                return Outlook()
+            self._found[key] = guest
         outlook = self._guests.judge(guest, observed)
         if outlook.problem is not None:
             self.give_up(key, f"{key.name!r} cannot be served: {outlook.problem}", now)
             return None
         return outlook
 
-    def _find(self, key: HostedKey, hosting: Hosting, snapshot: Snapshot) -> Guest:
-        """Return the model of a name.
+    def _find(self, key: HostedKey, hosting: Hosting, snapshot: Snapshot) -> Guest | None:
+        """Return the model of a name; None: it is on its way.
 
         Raises:
             NotFound: There is none, any more or at all.
+            ModelportError: It cannot be read.
         """
         endpoint, variant, source = key.place
         owner = snapshot.model(source.rpartition("@")[0])
@@ -154,21 +149,24 @@ class AskedModels:
         item = snapshot.variant(endpoint, variant)
         timeout_s = None if item is None else item.container_startup_health_check_timeout_in_seconds
         if hosting.by is HostedBy.TARGET_MODEL:
-            return Guest(key, self._find_in_folder(key.name, owner), start_timeout_s=timeout_s)
+            model = self._find_in_folder(key.name, owner)
+            return None if model is None else Guest(key, model, start_timeout_s=timeout_s)
         if item is None or item.serverless_config is None:
             raise NotFound(f"the config of variant {variant!r} of endpoint {endpoint!r} was deleted")
         return Guest(key, owner, serverless_copies(item.serverless_config), timeout_s)
 
-    def _find_in_folder(self, name: str, owner: Model) -> Model:
+    def _find_in_folder(self, name: str, owner: Model) -> Model | None:
         url = f"{owner.modelport.models}{name}"
         bucket, _, object_key = url.removeprefix("s3://").partition("/")
         try:
-            digest = self._objects.digest_of(bucket, object_key)
+            digest = self._buckets.find(bucket, object_key)
         except NotFound as error:
             raise NotFound(
                 f"Failed to download model data(bucket: {bucket}, key: {object_key}). Please ensure that "
                 "there is an object located at the URL"
             ) from error
+        if digest is None:
+            return None
         container = replace(owner.spec.primary_container, model_data_url=url, mode=None)
         notes = ModelNotes(digest="", model_version=owner.name)
         return unrecorded(f"{owner.name}/{name}@{digest}", container, notes, owner.created_at)

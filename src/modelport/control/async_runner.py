@@ -15,11 +15,11 @@ from typing import Protocol
 
 import structlog
 
+from modelport.control.buckets import Buckets
 from modelport.domain.clock import Clock
 from modelport.domain.errors import ModelportError, NotFound, Unavailable
 from modelport.domain.invocations import Invocation, Place, Queued
 from modelport.domain.metrics import Sample, SeriesKey, minute_of
-from modelport.domain.objects import StoredObject
 from modelport.domain.resource import Kind
 from modelport.domain.routes import AsyncRoute, RouteTable
 from modelport.stores.records.invocations import InvocationQueue
@@ -69,34 +69,12 @@ class Ask(Protocol):
         ...
 
 
-class Objects(Protocol):
-    """The object store, as far as requests and answers need it."""
-
-    def get(self, bucket: str, key: str) -> StoredObject:
-        """Return an object.
-
-        Raises:
-            NotFound: There is none.
-        """
-        ...
-
-    def path(self, item: StoredObject) -> Path:
-        """Return the file with an object's bytes."""
-        ...
-
-    def put(
-        self, bucket: str, key: str, chunks: list[bytes], *, headers: dict[str, str] | None = None
-    ) -> StoredObject:
-        """Store an object."""
-        ...
-
-
 class AsyncRunner:
     """Lets requests have their turn.
 
     Args:
         records: Where they wait.
-        objects: Where bodies and answers lie.
+        buckets: Where bodies and answers lie.
         artifact_path: Returns the file of a body that came with its request.
         ask: Asks a worker.
         routes: Returns the table that serves.
@@ -108,7 +86,7 @@ class AsyncRunner:
     def __init__(
         self,
         records: Records,
-        objects: Objects,
+        buckets: Buckets,
         artifact_path: Callable[[str], Path],
         ask: Ask,
         routes: Callable[[], RouteTable],
@@ -118,7 +96,7 @@ class AsyncRunner:
         wake: Callable[[], None],
     ) -> None:
         self._records = records
-        self._objects = objects
+        self._buckets = buckets
         self._artifact_path = artifact_path
         self._ask = ask
         self._routes = routes
@@ -238,7 +216,7 @@ class AsyncRunner:
         if invocation.source is None:
             path = self._artifact_path(invocation.digest)
         else:
-            path = self._objects.path(self._objects.get(invocation.source.bucket, invocation.source.key))
+            path = self._buckets.path_of(invocation.source.bucket, invocation.source.key)
         try:
             return path.read_bytes() if path.stat().st_size <= self._body_bytes_max else None
         except FileNotFoundError as error:
@@ -257,7 +235,7 @@ class AsyncRunner:
     def _store(self, place: Place, content: bytes, content_type: str) -> str | None:
         """Store an object; return why that can never be."""
         try:
-            self._objects.put(place.bucket, place.key, [content], headers={"content-type": content_type})
+            self._buckets.put(place.bucket, place.key, [content], headers={"content-type": content_type})
         except Unavailable:
             raise
         except ModelportError as error:

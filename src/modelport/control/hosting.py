@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelport.control.archives import Archives
-from modelport.control.asked_models import AskedModels, News, Objects
+from modelport.control.asked_models import AskedModels, News
+from modelport.control.buckets import Buckets
 from modelport.control.canary import Canaries
 from modelport.control.guests import Guests, Look
 from modelport.control.hosted_components import HostedComponents
@@ -33,7 +34,7 @@ class HostedModels:
 
     Args:
         news: What workers say.
-        objects: Where the models of folders lie.
+        buckets: Where the models of folders lie.
         archives: First looks into archives.
         canaries: First loads of models.
         ownership: Which components this process may write back.
@@ -45,7 +46,7 @@ class HostedModels:
     def __init__(
         self,
         news: News,
-        objects: Objects,
+        buckets: Buckets,
         archives: Archives,
         canaries: Canaries,
         ownership: Ownership,
@@ -56,7 +57,7 @@ class HostedModels:
     ) -> None:
         self._clock = clock
         self._guests = Guests(archives, canaries)
-        self._asked = AskedModels(self._guests, news, objects, Limits(replicas_max, MODELS_MAX, idle_s))
+        self._asked = AskedModels(self._guests, news, buckets, Limits(replicas_max, MODELS_MAX, idle_s))
         self._components = HostedComponents(self._guests, ownership, clock)
         self._lost: frozenset[str] = frozenset()  # what some worker does not have
 

@@ -12,6 +12,7 @@ from modelport.control.alarm_watch import AlarmWatch
 from modelport.control.archives import Archives
 from modelport.control.async_runner import AsyncRunner
 from modelport.control.autoscaler import Autoscaler
+from modelport.control.buckets import Buckets, FarBuckets
 from modelport.control.canary import Canaries
 from modelport.control.endpoint_reconciler import EndpointReconciler
 from modelport.control.engine import Engine
@@ -49,6 +50,7 @@ from modelport.control.tallies import tally
 from modelport.control.worker_client import WorkerClient
 from modelport.domain.clock import Clock
 from modelport.settings import Settings
+from modelport.stores.buckets.external import ExternalBuckets
 from modelport.stores.records.records import Records, sqlite_url
 from modelport.telemetry.slots import read_totals
 
@@ -117,12 +119,16 @@ class ControlPlane:
         files = RouteFiles(layout.routes)
         self._feed = Feed(layout.feed_socket, files.active().revision, wake.set)
         store = ObjectStore(self.records, artifacts)
+        self._far = None
+        if settings.s3_endpoint_url:
+            self._far = FarBuckets(ExternalBuckets(settings.s3_endpoint_url, artifacts), wake.set)
+        buckets: Buckets = self._far or store
         ownership = Ownership(self.records, clock, str(layout.home))
         canaries = Canaries(engine, layout.marks, wake.set)
-        archives = Archives(self.records, store, engine, settings.image_table, wake.set)
+        archives = Archives(self.records, buckets, engine, settings.image_table, wake.set)
         hosting = HostedModels(
             self._feed,
-            store,
+            buckets,
             archives,
             canaries,
             ownership,
@@ -167,7 +173,7 @@ class ControlPlane:
         self._worker_client = WorkerClient(layout.inference_socket)
         self._async_runner = AsyncRunner(
             self.records,
-            store,
+            buckets,
             artifacts.path,
             self._worker_client,
             lambda: self._endpoints.active,
@@ -214,6 +220,7 @@ class ControlPlane:
             invocations=Invocations(
                 self.records,
                 artifacts,
+                buckets,
                 lambda: self._endpoints.active,
                 pending_max=settings.async_requests_max,
                 wake=wake.set,
@@ -249,5 +256,7 @@ class ControlPlane:
         self.loop.close()
         self._async_runner.close()
         self._worker_client.close()
+        if self._far is not None:
+            self._far.close()
         self._feed.close()
         self.records.close()

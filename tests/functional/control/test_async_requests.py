@@ -40,7 +40,12 @@ class Bench:
         self.say = lambda body: Answer(200, "text/csv", body.upper())
         self.serve(1)
         self.service = Invocations(
-            self.records, self.artifacts, lambda: self.routes, pending_max=100, wake=lambda: None
+            self.records,
+            self.artifacts,
+            self.objects,
+            lambda: self.routes,
+            pending_max=100,
+            wake=lambda: None,
         )
         self.runner = self.again()
 

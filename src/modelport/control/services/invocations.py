@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from modelport.control.buckets import Buckets
 from modelport.domain.errors import InvalidInput, NotFound, Unavailable
 from modelport.domain.invocations import Invocation, Place, place_in, read_place
 from modelport.domain.objects import NoSuchBucket
 from modelport.domain.routes import AsyncRoute, RouteTable
 from modelport.stores.records.invocations import InvocationQueue
-from modelport.stores.records.objects import ObjectIndex
 from modelport.stores.records.records import Records
 
 TTL_S = 6 * 3600
@@ -64,6 +64,7 @@ class Invocations:
     Args:
         records: Where they wait.
         artifacts: Where their bodies lie that came with them.
+        buckets: Where answers go.
         routes: Returns the table that serves.
         pending_max: Requests of one endpoint that may wait.
         wake: Called after each one.
@@ -73,6 +74,7 @@ class Invocations:
         self,
         records: Records,
         artifacts: Artifacts,
+        buckets: Buckets,
         routes: Callable[[], RouteTable],
         *,
         pending_max: int,
@@ -80,6 +82,7 @@ class Invocations:
     ) -> None:
         self._records = records
         self._artifacts = artifacts
+        self._buckets = buckets
         self._routes = routes
         self._pending_max = pending_max
         self._wake = wake
@@ -112,11 +115,11 @@ class Invocations:
         if asked.failure is not None:
             failure = place_in(asked.failure, f"{name}-error.out", "S3FailurePath")
         source = None if wish.input_location is None else read_place(wish.input_location, "InputLocation")
+        for place in (output, failure):
+            self._check_bucket(place)
         digest = "" if wish.body is None else self._artifacts.put([wish.body])
         with self._records.transaction(principal=principal) as tx:
-            queue, index = InvocationQueue(tx), ObjectIndex(tx)
-            for place in (output, failure):
-                _check_bucket(index, place)
+            queue = InvocationQueue(tx)
             if queue.size(wish.endpoint) >= self._pending_max:
                 raise Unavailable(
                     f"{self._pending_max} requests of endpoint {wish.endpoint!r} wait already",
@@ -148,7 +151,10 @@ class Invocations:
             )
         return route.asynchronous
 
-
-def _check_bucket(index: ObjectIndex, place: Place | None) -> None:
-    if place is not None and index.bucket(place.bucket) is None:
-        raise NoSuchBucket(f"there is no bucket {place.bucket!r}, where the answer would go")
+    def _check_bucket(self, place: Place | None) -> None:
+        if place is None:
+            return
+        try:
+            self._buckets.bucket(place.bucket)
+        except NotFound as error:
+            raise NoSuchBucket(f"there is no bucket {place.bucket!r}, where the answer would go") from error

@@ -154,6 +154,23 @@ class ObjectStore:
         """Return the file with an object's bytes."""
         return self._artifacts.path(item.digest)
 
+    def path_of(self, bucket: str, key: str) -> Path:
+        """Return the file with an object's bytes.
+
+        Raises:
+            NoSuchBucket: There is no such bucket.
+            NoSuchKey: There is no such object.
+        """
+        return self.path(self.get(bucket, key))
+
+    def find(self, bucket: str, key: str) -> str | None:
+        """Return the digest of an object, which is never on its way; see `control.buckets`.
+
+        Raises:
+            NotFound: There is no such object.
+        """
+        return self.digest_of(bucket, key)
+
     def digest_of(self, bucket: str, key: str) -> str:
         """Return the SHA-256 of an object's bytes, which lie in the artifact store.
 
