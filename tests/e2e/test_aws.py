@@ -206,13 +206,15 @@ def test_a_canary_whose_alarm_fires_goes_back_without_a_failed_request(sagemaker
             },
         )
         wait_for(lambda: asking.said[1], 30.0, what="an answer of the canary")
-        found = sagemaker.describe_endpoint(EndpointName="guarded")
-        pending = found["PendingDeploymentSummary"]
+
+        def moved():  # the canary answers as soon as one worker serves it, and has its share once all do
+            found = sagemaker.describe_endpoint(EndpointName="guarded")
+            weight = found["PendingDeploymentSummary"]["ProductionVariants"][0]["CurrentWeight"]
+            return found if weight == 0.5 else None
+
+        found = wait_for(moved, what="half of the traffic at the canary")
         assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("Updating", "stable")
-        assert (pending["EndpointConfigName"], pending["ProductionVariants"][0]["CurrentWeight"]) == (
-            "risky",
-            0.5,
-        )
+        assert found["PendingDeploymentSummary"]["EndpointConfigName"] == "risky"
         cloudwatch.put_metric_data(Namespace="shop", MetricData=[{"MetricName": "complaints", "Value": 3.0}])
         found = settled(sagemaker, "guarded")
         time.sleep(0.2)
