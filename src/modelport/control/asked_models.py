@@ -123,8 +123,8 @@ class AskedModels:
             except NotFound as error:
                 self._refuse(key, error.message, known=False)
                 return None
-            except ModelportError as error:
-                self.give_up(key, f"{key.name!r} cannot be read: {error.message}", now)
+            except ModelportError as error:  # no fault of the model's: the next request may find it
+                self._refuse(key, f"{key.name!r} cannot be read: {error.message}", known=True)
                 return None
             if guest is None:
                 return Outlook()

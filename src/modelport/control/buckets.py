@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from modelport.stores.buckets.external import ExternalBuckets
 
 TOGETHER_MAX = 4
+
+
+FORGOTTEN_S = 5.0
+"""Whoever waits for an object asks every second; what nobody asked for so long, nobody waits for."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """An object that is being read, and when somebody last asked for it, in monotonic seconds."""
+
+    future: Future[str]
+    asked_at: float = 0.0
 
 
 class Buckets(Protocol):
@@ -63,28 +76,39 @@ class FarBuckets:
 
     Args:
         external: What speaks to it.
+        now: Monotonic seconds.
         wake: Called when what somebody looked for is there, or is not.
     """
 
-    def __init__(self, external: ExternalBuckets, wake: Callable[[], None]) -> None:
+    def __init__(self, external: ExternalBuckets, now: Callable[[], float], wake: Callable[[], None]) -> None:
         self.bucket = external.bucket
         self.digest_of = external.digest_of
         self.path_of = external.path_of
         self.put = external.put
+        self._now = now
         self._wake = wake
         self._pool = ThreadPoolExecutor(TOGETHER_MAX, thread_name_prefix="bucket")
-        self._looks: dict[tuple[str, str], Future[str]] = {}
+        self._looks: dict[tuple[str, str], _Look] = {}
 
     def find(self, bucket: str, key: str) -> str | None:
         """Return the digest of an object once it was read; None until then."""
+        self._forget()
         look = self._looks.get((bucket, key))
         if look is None:
-            look = self._looks[bucket, key] = self._pool.submit(self.digest_of, bucket, key)
-            look.add_done_callback(lambda _: self._wake())
-        if not look.done():
+            look = self._looks[bucket, key] = _Look(self._pool.submit(self.digest_of, bucket, key))
+            look.future.add_done_callback(lambda _: self._wake())
+        look.asked_at = self._now()
+        if not look.future.done():
             return None
         del self._looks[bucket, key]
-        return look.result()
+        return look.future.result()
+
+    def _forget(self) -> None:
+        """Forget what came for somebody who went away: it may be another object by the next time."""
+        oldest = self._now() - FORGOTTEN_S
+        self._looks = {
+            key: look for key, look in self._looks.items() if not look.future.done() or look.asked_at > oldest
+        }
 
     def close(self) -> None:
         """Begin nothing more."""

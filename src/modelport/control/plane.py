@@ -121,7 +121,9 @@ class ControlPlane:
         store = ObjectStore(self.records, artifacts)
         self._far = None
         if settings.s3_endpoint_url:
-            self._far = FarBuckets(ExternalBuckets(settings.s3_endpoint_url, artifacts), wake.set)
+            self._far = FarBuckets(
+                ExternalBuckets(settings.s3_endpoint_url, artifacts), clock.monotonic, wake.set
+            )
         buckets: Buckets = self._far or store
         ownership = Ownership(self.records, clock, str(layout.home))
         canaries = Canaries(engine, layout.marks, wake.set)

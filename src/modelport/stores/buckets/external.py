@@ -51,7 +51,7 @@ class ExternalBuckets:
     def __init__(self, url: str, artifacts: Artifacts) -> None:
         self._url = url
         self._artifacts = artifacts
-        self._known: dict[tuple[str, str, str], str] = {}  # bucket, key and entity tag to digest
+        self._known: dict[tuple[str, str], tuple[str, str]] = {}  # bucket and key to entity tag and digest
         self._lock = threading.Lock()
         self._client = _connect(url)
 
@@ -75,14 +75,13 @@ class ExternalBuckets:
         with self._telling(f"object s3://{bucket}/{key}"):
             tag = self._client.head_object(Bucket=bucket, Key=key)["ETag"]
             with self._lock:
-                known = self._known.get((bucket, key, tag))
-            if known is not None and self._artifacts.has(known):
-                return known
+                known, digest = self._known.get((bucket, key), ("", ""))
+            if known == tag and self._artifacts.has(digest):
+                return digest
             found = self._client.get_object(Bucket=bucket, Key=key)
             digest = self._artifacts.put(found["Body"].iter_chunks(CHUNK_BYTES))
         with self._lock:
-            self._known = {at: one for at, one in self._known.items() if at[:2] != (bucket, key)}
-            self._known[bucket, key, found["ETag"]] = digest
+            self._known[bucket, key] = (found["ETag"], digest)
         return digest
 
     def path_of(self, bucket: str, key: str) -> Path:
