@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from modelport.control.guests import Guests, Look
@@ -35,14 +36,27 @@ class HostedComponents:
         self._clock = clock
 
     def look_at(
-        self, place: Place, hosting: Hosting, snapshot: Snapshot, observed: Observed, look: Look
+        self,
+        place: Place,
+        hosting: Hosting,
+        wished: Sequence[InferenceComponent],
+        snapshot: Snapshot,
+        observed: Observed,
+        look: Look,
     ) -> None:
-        """See what a place is to host, and do what that needs."""
+        """See what a place is to host, and do what that needs.
+
+        Args:
+            place: The place.
+            hosting: What it hosts now.
+            wished: The components that are to be there.
+            snapshot: The records.
+            observed: What is so.
+            look: Takes what is found.
+        """
         served = {model.name: model for model in hosting.models if model.digest not in observed.broken}
         there = {name: model for name, model in served.items() if name in snapshot.damaged_components}
-        for component in snapshot.components():
-            if components.key_of(component).place != place or component.modelport.deleting:
-                continue
+        for component in wished:
             outlook = self._judge(component, snapshot, observed, look)
             look.outlooks[component.name] = outlook
             serving = served.get(component.name)
@@ -74,7 +88,6 @@ class HostedComponents:
                 component,
                 self._outlook_of(component, snapshot, look),
                 None if there is None or there.digest in observed.broken else there,
-                self._notes_of(component, snapshot),
                 everywhere=observed.everywhere,
                 now=self._clock.now(),
             )
@@ -82,6 +95,7 @@ class HostedComponents:
                 crash_point("component.before_settle")
                 status = settled.status
                 told = status.failure_reason or f"InService with {status.current_copy_count} copies"
+                settled = replace(settled, modelport=self._notes_of(component, snapshot))
                 changed |= self._ownership.write_back(settled, told)
                 self._forget_archive(component)
                 if status.failure_reason is not None:

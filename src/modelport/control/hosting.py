@@ -17,6 +17,7 @@ from modelport.control.hosted_components import HostedComponents
 from modelport.control.ownership import Ownership
 from modelport.control.snapshot import Snapshot
 from modelport.domain.clock import Clock
+from modelport.domain.planning.components import by_place
 from modelport.domain.planning.endpoint import Observed
 from modelport.domain.planning.hosting import HostedKey, Limits, blamed, coming_to
 from modelport.domain.planning.routes import places_in
@@ -71,11 +72,12 @@ class HostedModels:
         now = self._clock.monotonic()
         self._asked.hear(now)
         look = Look(self._note_setbacks(observed, now))
+        wished = by_place(snapshot.components())
         for route in observed.active.endpoints:
             for place, _, hosting in places_in(route):
                 look.places.add(place)
                 if hosting.by is HostedBy.COMPONENT:
-                    self._components.look_at(place, hosting, snapshot, observed, look)
+                    self._components.look_at(place, hosting, wished.get(place, ()), snapshot, observed, look)
                 else:
                     self._asked.look_at(place, hosting, snapshot, observed, look, now)
                 coming = coming_to(place, observed.rollout)

@@ -158,14 +158,13 @@ class HostedRequests:
     def __init__(
         self, slot: MetricSlot, *, now: Callable[[], float], requests_max: int, wait_s: float
     ) -> None:
-        self._wait_s = wait_s
         self._used: set[HostedName] = set()
         self._waiting: Waiting[HostedName] = Waiting(
             now=now,
             requests_max=requests_max,
             wait_s=wait_s,
             refuse_more=lambda count: NotReady(f"{count} requests of this worker wait for models to come"),
-            refuse_late=self._too_late,
+            refuse_late=lambda _: NotReady("the model is still on its way", hint="try again in a moment"),
             count=lambda outcome: slot.series(metrics.HOSTED_REQUESTS, outcome).add(),
         )
         self.ask: Callable[[tuple[HostedName, ...]], None] = lambda _: None  # tells control what is wanted
@@ -220,7 +219,3 @@ class HostedRequests:
         """Let nobody wait for a model any more."""
         problem: ModelportError = ModelFailed(reason) if known else NotFound(reason)
         self._waiting.settle(model, "failed", problem)
-
-    def _too_late(self, past_deadline: bool) -> ModelportError:  # noqa: FBT001 (of a callback)
-        del past_deadline
-        return NotReady("the model is still on its way", hint="try again in a moment")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from modelport.domain.inference_component import (
-    ComponentNotes,
-    ComponentState,
-    ComponentStatus,
-    InferenceComponent,
-)
+from modelport.domain.inference_component import ComponentState, ComponentStatus, InferenceComponent
 from modelport.domain.planning.hosting import Guest, HostedKey, Outlook, unrecorded
-from modelport.domain.planning.routes import COMPONENTS
+from modelport.domain.planning.routes import COMPONENTS, Place
 from modelport.domain.registry import ContainerDefinition, Model, ModelNotes, Step
 from modelport.domain.routes import HostedRoute
 
@@ -24,6 +20,15 @@ def key_of(component: InferenceComponent) -> HostedKey:
     """Return where a component is hosted, and under which name."""
     spec = component.spec
     return HostedKey((spec.endpoint_name, spec.variant_name, COMPONENTS), component.name)
+
+
+def by_place(components: Iterable[InferenceComponent]) -> dict[Place, list[InferenceComponent]]:
+    """Return the components of each place that are to be there."""
+    found: dict[Place, list[InferenceComponent]] = {}
+    for component in components:
+        if not component.modelport.deleting:
+            found.setdefault(key_of(component).place, []).append(component)
+    return found
 
 
 def guest_of(component: InferenceComponent, model: Model | None) -> Guest | None:
@@ -46,7 +51,6 @@ def settle(
     component: InferenceComponent,
     outlook: Outlook,
     served: HostedRoute | None,
-    found: ComponentNotes,
     *,
     everywhere: bool,
     now: datetime,
@@ -57,7 +61,6 @@ def settle(
         component: Its wish is not that it be gone.
         outlook: How it stands with the model that it is.
         served: Where its requests go now; None: nowhere.
-        found: What it serves.
         everywhere: Every worker serves by the table that says so.
         now: The time, aware, UTC.
     """
@@ -72,13 +75,7 @@ def settle(
         return None
     if component.settled and component.status.inference_component_status is state.inference_component_status:
         return None
-    return replace(
-        component,
-        status=state,
-        modelport=found,
-        observed_generation=component.generation,
-        modified_at=now,
-    )
+    return replace(component, status=state, observed_generation=component.generation, modified_at=now)
 
 
 def _model_of(component: InferenceComponent, container: ContainerDefinition) -> Model:

@@ -108,11 +108,12 @@ class Observed:
 
 
 def _kept(active: RouteTable, hosted: Hosted) -> Hosted:
-    return {
-        place: tuple(model for model in hosting.models if model in hosted.get(place, ()))
-        for route in active.endpoints
-        for place, _, hosting in places_in(route)
-    }
+    kept = {}
+    for route in active.endpoints:
+        for place, _, hosting in places_in(route):
+            wanted = set(hosted.get(place, ()))
+            kept[place] = tuple(model for model in hosting.models if model in wanted)
+    return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,10 +296,8 @@ def _guard(
     if isinstance(step, Wait):
         return (Run(running),)
     if bare(served) == bare(step.route) and _is_sound(step.route, observed):
-        coming = _on_its_way(observed.rollout, step.route)
-        actions: tuple[Action, ...] = (
-            () if coming is None else (coming,)
-        )  # some worker has still to activate it
+        coming = _on_its_way(observed.rollout, step.route)  # else some worker has still to activate it
+        actions: tuple[Action, ...] = () if coming is None else (coming,)
     else:
         actions = _reach(endpoint, step.route, served, observed, now)
     return (Run(running), *actions)
