@@ -16,6 +16,7 @@ from modelport.control.services.references import (
     endpoints_using,
     resolve,
 )
+from modelport.control.services.resources import look_until_settled
 from modelport.control.services.wishes import (
     MADE_BY,
     change_endpoint,
@@ -328,13 +329,7 @@ class Endpoints:
         Raises:
             NotFound: There is none of that name.
         """
-
-        def look() -> Endpoint:
-            with self._records.reading() as tx:
-                endpoint: Endpoint = tx.get(Kind.ENDPOINT, name)
-                return endpoint
-
-        return self._records.look_until(look, lambda endpoint: endpoint.settled, wait_s)
+        return look_until_settled(self._records, Kind.ENDPOINT, name, wait_s)
 
     def list(self, *, after: str | None = None, limit: int | None = None) -> Page[Endpoint]:
         """Return all endpoints, by name."""

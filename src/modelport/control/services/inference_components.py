@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from modelport.control.services.models import check_serves
 from modelport.control.services.page import Page, page_of
-from modelport.control.services.resources import make
+from modelport.control.services.resources import look_until_settled, make
 from modelport.control.services.wishes import check_model_approved, check_not_deleting
 from modelport.domain.endpoint import Endpoint, EndpointConfig
 from modelport.domain.errors import Conflict, InvalidInput, NotFound
@@ -86,13 +86,7 @@ class InferenceComponents:
         Raises:
             NotFound: There is none of that name.
         """
-
-        def look() -> InferenceComponent:
-            with self._records.reading() as tx:
-                component: InferenceComponent = tx.get(Kind.INFERENCE_COMPONENT, name)
-                return component
-
-        return self._records.look_until(look, lambda component: component.settled, wait_s)
+        return look_until_settled(self._records, Kind.INFERENCE_COMPONENT, name, wait_s)
 
     def list(self, *, after: str | None = None, limit: int | None = None) -> Page[InferenceComponent]:
         """Return all components, by name."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelport.domain.resource import Kind, Nothing, Resource
+from modelport.stores.records.records import Records
 from modelport.stores.records.transaction import Transaction
 
 
@@ -87,3 +88,23 @@ def forget(tx: Transaction, kind: Kind, name: str, told: str = "") -> None:
     """
     tx.remove(kind, name)
     tx.event("delete", kind, name, told)
+
+
+def look_until_settled(records: Records, kind: Kind, name: str, wait_s: float) -> Resource[Any, Any, Any]:
+    """Return a resource, after waiting for its newest wish to be settled.
+
+    Args:
+        records: Where it is kept.
+        kind: Its kind.
+        name: Its name.
+        wait_s: Seconds to wait, at most.
+
+    Raises:
+        NotFound: There is none of that name.
+    """
+
+    def look() -> Resource[Any, Any, Any]:
+        with records.reading() as tx:
+            return tx.get(kind, name)
+
+    return records.look_until(look, lambda found: found.settled, wait_s)
